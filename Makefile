@@ -1,0 +1,70 @@
+# souk: the front door. `make` alone tells what there is.
+
+# Empty means: the target's own preset (release to run, dev to test).
+PRESET ?=
+DATA ?= .souk-data
+ARGS ?=
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# A fresh clone elsewhere hits the cache too, and precompiled headers are cached at all.
+export CCACHE_BASEDIR := $(CURDIR)
+export CCACHE_NOHASHDIR := true
+export CCACHE_SLOPPINESS := pch_defines,time_macros,include_file_mtime,include_file_ctime
+
+.PHONY: build run replay test test-platform bench lint format clean help deps
+
+##@ Use
+build: ## build the binary, build/release/souk (PRESET=dev|release|asan|tsan)
+	@.ci/deps build
+	@.ci/build '$(or $(PRESET),release)'
+
+run: ## build, then serve a demo shop with data in it (DATA=.souk-data ARGS='--port 8080')
+	@$(MAKE) build PRESET='$(PRESET)'
+	@exec 'build/$(or $(PRESET),release)/souk' serve --demo --data '$(DATA)' $(ARGS)
+
+replay: ## put half a year of real orders through a fresh shop (FILE=sales.csv.gz [STACK=embedded] [JSON=report.json])
+	@[[ -n '$(FILE)' ]] || { echo "replay: say which file: make replay FILE=sales.csv.gz" >&2; exit 2; }
+	@[[ -r '$(FILE)' ]] || { echo "replay: cannot read '$(FILE)'" >&2; exit 2; }
+	@$(MAKE) build PRESET=release
+	@FILE='$(FILE)' STACK='$(or $(STACK),embedded)' JSON='$(JSON)' tests/support/replay.sh
+
+##@ Check
+test: ## build and run all tests; the last line counts them (PRESET=dev|asan|tsan)
+	@.ci/deps build npm
+	@.ci/test '$(or $(PRESET),dev)'
+
+test-platform: ## check what surrounds the binary: packages, scripts, hooks, charts
+	@.ci/deps lint npm
+	@tests/platform/run.sh
+
+bench: ## measure against the bare limits of this machine
+	@[[ -x tests/bench/run.sh ]] || { echo "bench: there is no benchmark yet (tests/bench/run.sh is missing)" >&2; exit 2; }
+	@$(MAKE) build PRESET=release
+	@tests/bench/run.sh
+
+lint: ## check format and scripts, and changed C++ with clang-tidy (ALL=1 for all of it)
+	@.ci/deps build lint
+	@ALL='$(ALL)' .ci/lint
+
+##@ Keep
+format: ## format all C++ files
+	@.ci/deps lint
+	@.ci/lint --fix
+
+deps: ## install from Debian all that the targets above need
+	@.ci/deps build lint npm
+
+clean: ## remove what was built (the shop's data stays)
+	@rm -rf build
+
+help: ## show this
+	@awk 'BEGIN { FS = ":.*## "; print "souk: a shop in one binary. make TARGET [NAME=value]" } \
+	    /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	    /^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo 'Each target first installs the Debian packages it lacks, and says so (SOUK_DEPS=skip: it does not).'
