@@ -1,0 +1,66 @@
+# One CMake target a folder; the edges between targets are the only includes that are allowed
+# (tests/architecture checks the files themselves).
+
+# souk_library(<folder target> DEPENDS ...): a kernel library of all .cpp below the current folder.
+function(souk_library name)
+  cmake_parse_arguments(arg "" "" "DEPENDS" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  if(NOT sources) # BOOTSTRAP
+    add_library(${name} INTERFACE)
+    target_link_libraries(${name} INTERFACE souk_boost ${arg_DEPENDS})
+    return()
+  endif()
+  add_library(${name} STATIC ${sources})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  target_link_libraries(${name} PUBLIC souk_boost ${arg_DEPENDS})
+  target_precompile_headers(${name} REUSE_FROM souk_boost)
+endfunction()
+
+# souk_module(<name> PEERS ... LIBRARIES ...): the five folders of a module, each its own target with
+# the edges domain <- store <- app <- http, and the module itself. PEERS adds their include/ only.
+function(souk_module name)
+  cmake_parse_arguments(arg "" "" "PEERS;LIBRARIES" ${ARGN})
+  set(root ${CMAKE_CURRENT_SOURCE_DIR})
+  if(NOT EXISTS ${root}/module.cpp) # BOOTSTRAP
+    return()
+  endif()
+  set(below "")
+  foreach(part domain store app http)
+    file(GLOB sources CONFIGURE_DEPENDS ${root}/${part}/*.cpp)
+    set(target souk_${name}_${part})
+    if(sources)
+      add_library(${target} STATIC ${sources})
+      souk_module_includes(${target} ${root} "${arg_PEERS}")
+      target_link_libraries(${target} PUBLIC souk_base ${below} ${arg_LIBRARIES})
+      target_precompile_headers(${target} REUSE_FROM souk_boost)
+      list(APPEND below ${target})
+    endif()
+  endforeach()
+  add_library(souk_${name} STATIC ${root}/module.cpp)
+  souk_module_includes(souk_${name} ${root} "${arg_PEERS}")
+  target_include_directories(souk_${name} INTERFACE ${root}/include)
+  target_link_libraries(souk_${name} PUBLIC souk_base ${below} ${arg_LIBRARIES})
+  target_precompile_headers(souk_${name} REUSE_FROM souk_boost)
+  file(GLOB files CONFIGURE_DEPENDS ${root}/migrations/*.sql ${root}/templates/*)
+  souk_embed(souk_${name} ${name} ${root} ${files})
+  set_property(GLOBAL APPEND PROPERTY SOUK_MODULES ${name})
+endfunction()
+
+function(souk_module_includes target root peers)
+  target_include_directories(${target} PRIVATE ${root} ${root}/include)
+  foreach(peer ${peers})
+    target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/modules/${peer}/include)
+  endforeach()
+endfunction()
+
+# souk_test(<name> LIBRARIES ... SOURCES ...): one Catch2 program and its ctest entries.
+function(souk_test name)
+  cmake_parse_arguments(arg "" "" "LIBRARIES;SOURCES" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests)
+  target_link_libraries(${name} PRIVATE ${arg_LIBRARIES} souk_catch_main)
+  target_precompile_headers(${name} REUSE_FROM souk_boost)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES TIMEOUT 600)
+endfunction()

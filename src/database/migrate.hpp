@@ -1,0 +1,29 @@
+// Forward-only migrations, embedded in the binary, checksummed in the table souk_migrations.
+#pragma once
+
+#include "souk/database.hpp"
+#include "souk/embedded.hpp"
+
+#include <span>
+#include <string>
+#include <vector>
+
+namespace souk::database {
+
+/// The files below "migrations/" in name order.
+std::vector<Migration> migrations_from(std::span<const embedded::File> files);
+
+/// The kernel's own tables that every module's database has (outbox, inbox, leases).
+const std::vector<Migration>& kernel_migrations();
+
+struct MigrationReport {
+    std::vector<std::string> applied; // names, in order
+};
+
+/// Applies what is missing, kernel's first. Errors: `invalid` "schema_newer" when the database holds
+/// a migration that this binary does not know, `invalid` "migration_changed" when an applied one has
+/// another checksum, both with words that say what to do.
+Task<Result<MigrationReport>> migrate(Database& database, const Clock& clock,
+                                      std::vector<Migration> module_migrations);
+
+} // namespace souk::database

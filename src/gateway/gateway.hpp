@@ -1,0 +1,25 @@
+// The public edge: authenticates customers' access tokens, follows the user module's revocations,
+// applies rate limits and CORS. The only one that takes customers' credentials.
+#pragma once
+
+#include "http/edge.hpp"
+#include "souk/cache.hpp"
+#include "souk/log.hpp"
+#include "souk/settings.hpp"
+#include "souk/user/api.hpp"
+
+#include <memory>
+
+namespace souk::gateway {
+
+class Gateway : public http::Edge {
+public:
+    /// Loads the signing keys and the revocations, then follows both. Errors: what user answers.
+    virtual Task<Result<void>> start() = 0;
+    virtual Task<void> stop() = 0;
+};
+
+std::unique_ptr<Gateway> make_gateway(Executor executor, user::Api& users, RateLimiter& limiter,
+                                      Clock& clock, const Settings& settings);
+
+} // namespace souk::gateway

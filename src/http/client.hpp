@@ -1,0 +1,37 @@
+// A small HTTP/1.1 client with keep-alive for souk's own commands and, later, for peers.
+#pragma once
+
+#include "souk/clock.hpp"
+#include "souk/http.hpp"
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+namespace souk::http {
+
+struct ClientTarget {
+    std::string host;                  // or
+    std::uint16_t port = 0;
+    std::filesystem::path unix_socket; // when not empty
+    /// "http://127.0.0.1:3000" or "unix:/path/souk.sock". Errors: `invalid` "bad_url".
+    static Result<ClientTarget> parse(std::string_view url);
+};
+
+/// One connection, one request at a time. Opens lazily, reopens when the server closed it.
+class Client {
+public:
+    Client(Executor executor, ClientTarget target);
+    ~Client();
+    Client(Client&&) noexcept;
+    /// Errors: `unavailable` "connect" (nothing was sent), `unavailable` "broken" (may have
+    /// executed), `timeout`.
+    Task<Result<Response>> send(Method method, std::string target, Headers headers, std::string body,
+                                Clock& clock, Deadline deadline);
+
+private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+} // namespace souk::http

@@ -1,0 +1,19 @@
+// Password hashes: Argon2id (RFC 9106; OWASP's 19 MiB, t=2, p=1) through libsodium, in its encoded
+// text form. Both calls burn a core for tens of milliseconds: run them on a BlockingPool.
+#pragma once
+
+#include "souk/error.hpp"
+
+#include <string>
+#include <string_view>
+
+namespace souk::security {
+
+inline constexpr std::size_t max_password_bytes = 128;
+
+/// Errors: `unavailable` "busy" when there is no memory for it.
+Result<std::string> hash_password(std::string_view password);
+/// Constant time in the password; false for a malformed hash.
+bool verify_password(std::string_view hash, std::string_view password);
+
+} // namespace souk::security

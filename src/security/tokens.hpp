@@ -1,0 +1,61 @@
+// Access tokens: compact JWS with EdDSA (RFC 8037) and one fixed header a token kind. No kept C++
+// library of Debian 12 signs EdDSA without pulling GnuTLS in, and a fixed profile needs none: the
+// verifier compares the whole header with the one text that we issue, so algorithm confusion, `jku`,
+// `crit` and friends have no door (RFC 8725).
+#pragma once
+
+#include "souk/clock.hpp"
+#include "souk/context.hpp"
+#include "souk/error.hpp"
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+
+namespace souk::security {
+
+/// An Ed25519 key pair; the file holds the 32-byte seed in base64, mode 0600.
+class SigningKeyPair {
+public:
+    /// Loads the file, or makes a new key there when it is absent. Errors: `unavailable`
+    /// "signing_key" with the path and the reason (unreadable, too open, malformed).
+    static Result<SigningKeyPair> load_or_create(const std::filesystem::path& file);
+    static SigningKeyPair generate();
+
+    std::string kid() const; // RFC 7638 thumbprint, base64url
+    std::string public_key() const { return public_key_; }
+    std::string sign(std::string_view message) const;
+
+private:
+    SigningKeyPair() = default;
+    std::string public_key_;
+    std::string secret_key_;
+};
+
+struct AccessClaims {
+    AccessClaims() = default;
+    Identity identity; // sub, roles, sid
+    Timestamp issued_at{};
+    Timestamp expires_at{};
+};
+
+inline constexpr std::string_view access_audience = "souk";
+inline constexpr std::string_view issuer_name = "souk";
+
+/// A signed access token (typ "at+jwt", aud "souk", iss "souk").
+std::string issue_access_token(const SigningKeyPair& key, const AccessClaims& claims);
+
+class TokenVerifier {
+public:
+    /// kid → raw public key; replaces all keys.
+    void set_keys(std::map<std::string, std::string, std::less<>> keys);
+    /// Every fault gives the same `unauthenticated` "invalid_token"; nothing is fetched. Leeway for
+    /// clocks: 30 s on nbf and iat, none on exp.
+    Result<AccessClaims> verify(std::string_view token, Timestamp now) const;
+
+private:
+    std::map<std::string, std::string, std::less<>> keys_;
+};
+
+} // namespace souk::security
