@@ -29,6 +29,7 @@ public:
 
 private:
     SigningKeyPair() = default;
+    static SigningKeyPair from_seed(std::string_view seed);
     std::string public_key_;
     std::string secret_key_;
 };
@@ -42,6 +43,7 @@ struct AccessClaims {
 
 inline constexpr std::string_view access_audience = "souk";
 inline constexpr std::string_view issuer_name = "souk";
+inline constexpr std::size_t max_token_bytes = 4 * 1024;
 
 /// A signed access token (typ "at+jwt", aud "souk", iss "souk").
 std::string issue_access_token(const SigningKeyPair& key, const AccessClaims& claims);
@@ -50,12 +52,16 @@ class TokenVerifier {
 public:
     /// kid → raw public key; replaces all keys.
     void set_keys(std::map<std::string, std::string, std::less<>> keys);
+    /// False when no key of ours can have signed `token`: its header names another `kid`, or is not
+    /// the one that we issue. Then (only then) newer keys may help.
+    bool knows_header_of(std::string_view token) const;
     /// Every fault gives the same `unauthenticated` "invalid_token"; nothing is fetched. Leeway for
     /// clocks: 30 s on nbf and iat, none on exp.
     Result<AccessClaims> verify(std::string_view token, Timestamp now) const;
 
 private:
-    std::map<std::string, std::string, std::less<>> keys_;
+    // By the whole encoded header of the tokens that the key signs: a header is never parsed.
+    std::map<std::string, std::string, std::less<>> keys_by_header_;
 };
 
 } // namespace souk::security
