@@ -1,5 +1,5 @@
-// Every module compiled into this binary, in the order of modules/CMakeLists.txt. The function's body
-// is generated there.
+// Every module compiled into this binary, in the order of modules/CMakeLists.txt. The function's
+// body is generated there.
 #pragma once
 
 #include "souk/module.hpp"
@@ -10,4 +10,4 @@ namespace souk {
 
 const std::vector<const ModuleInfo*>& modules();
 
-} // namespace souk
+}  // namespace souk

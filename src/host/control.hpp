@@ -1,0 +1,44 @@
+// How commands reach the shop in a data folder: through the control socket of the server that runs
+// there, or, when none does, by opening the shop in this process (which then owns the folder until
+// close()). Either way the caller is the operator: Identity("system", {"admin"}), allowed to call
+// public and internal routes.
+#pragma once
+
+#include "host/config.hpp"
+#include "souk/clock.hpp"
+#include "souk/http.hpp"
+#include "souk/metrics.hpp"
+#include "souk/module.hpp"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace souk::host {
+
+class ControlClient {
+public:
+    /// Opens on `executor`, whose context the caller runs; the data folder is `config`'s data.dir.
+    /// `available`: souk::modules(). Errors: those of Host::open; `unavailable` "connect" when the
+    /// owner of the folder does not answer.
+    static Task<Result<std::unique_ptr<ControlClient>>> open(
+        Executor executor,
+        Config config,
+        std::vector<const ModuleInfo*> available,
+        Clock& clock,
+        Metrics& metrics
+    );
+
+    virtual ~ControlClient() = default;
+    /// `headers`: beside Content-Type and, for POST, an Idempotency-Key of its own when none is
+    /// given. An HTTP status of any kind is a success here. Errors: those of http::Client::send.
+    virtual Task<Result<http::Response>> send(
+        http::Method method, std::string target, std::string body = {}, http::Headers headers = {}
+    ) = 0;
+    /// True when the shop runs in this process, not in a server.
+    virtual bool in_process() const = 0;
+    /// Await before the client goes.
+    virtual Task<void> close() = 0;
+};
+
+}  // namespace souk::host

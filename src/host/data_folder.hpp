@@ -1,0 +1,49 @@
+// The folder that holds a shop: its databases, keys and outboxes. One process at a time owns it (an
+// flock, which the kernel of the operating system gives back whatever happens to the process).
+//
+//     souk.lock            held by the owner; its text is the owner's pid
+//     souk.sock            the operator's control socket while a server runs
+//     souk.json            {pid, port, metrics_port} of the server while it runs
+//     <module>/<module>.sqlite
+#pragma once
+
+#include "souk/error.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <string_view>
+#include <utility>
+
+namespace souk::host {
+
+class DataFolder {
+public:
+    /// Makes the folder (mode 0700) when it is absent and takes the lock. Errors: `unavailable`
+    /// "data_locked" with the owner's pid, `unavailable` "data_folder" with the reason.
+    static Result<DataFolder> lock(std::filesystem::path dir);
+    DataFolder(DataFolder&& other) noexcept
+        : dir_(std::move(other.dir_)), lock_fd_(std::exchange(other.lock_fd_, -1)) {}
+    DataFolder& operator=(DataFolder&&) = delete;
+    ~DataFolder();
+
+    const std::filesystem::path& path() const { return dir_; }
+    /// The folder of one module, made when absent. Errors: `unavailable` "data_folder".
+    Result<std::filesystem::path> module_folder(std::string_view module) const;
+    /// Writes souk.json, for scripts and tests. Errors: `unavailable` "data_folder".
+    Result<void> announce(std::uint16_t port, std::uint16_t metrics_port) const;
+    void withdraw() const;
+
+private:
+    DataFolder(std::filesystem::path dir, int lock_fd) : dir_(std::move(dir)), lock_fd_(lock_fd) {}
+    std::filesystem::path dir_;
+    int lock_fd_ = -1;
+};
+
+/// Where the control socket of the shop in `dir` is. Errors: `invalid` "socket_path" when the path
+/// is longer than the operating system allows (107 bytes).
+Result<std::filesystem::path> control_socket(const std::filesystem::path& dir);
+
+/// Writes `content` so that readers see the old or the new file, never half of one. Mode 0600.
+Result<void> write_private_file(const std::filesystem::path& file, std::string_view content);
+
+}  // namespace souk::host
