@@ -33,4 +33,4 @@ inline auto this_executor() {
 /// a background task that dies silently would be worse.
 void spawn(const Executor& executor, std::function<Task<void>()> work);
 
-} // namespace souk
+}  // namespace souk

@@ -15,13 +15,13 @@ class BlockingPool {
 public:
     /// `queue_limit`: how many jobs may wait; the next one is refused.
     BlockingPool(std::string_view name, std::size_t threads, std::size_t queue_limit);
-    ~BlockingPool(); // finishes what runs, abandons what waits
+    ~BlockingPool();  // finishes what runs, abandons what waits
     BlockingPool(const BlockingPool&) = delete;
     BlockingPool& operator=(const BlockingPool&) = delete;
 
     /// Runs `job` on the pool and resumes on the awaiting coroutine's executor. `job` must own what
-    /// it uses: the awaiting coroutine may be cancelled. Errors: `unavailable` "busy" when the queue
-    /// is full. An exception of the job is rethrown here.
+    /// it uses: the awaiting coroutine may be cancelled. Errors: `unavailable` "busy" when the
+    /// queue is full. An exception of the job is rethrown here.
     Task<Result<void>> run(std::function<void()> job);
 
 private:
@@ -29,4 +29,4 @@ private:
     std::shared_ptr<State> state_;
 };
 
-} // namespace souk
+}  // namespace souk

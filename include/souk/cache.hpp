@@ -25,15 +25,14 @@ struct RateDecision {
     bool allowed = true;
     std::int64_t limit = 0;
     std::int64_t remaining = 0;
-    int reset_s = 0; // until a request is certainly allowed again
+    int reset_s = 0;  // until a request is certainly allowed again
 };
 
 class RateLimiter {
 public:
     virtual ~RateLimiter() = default;
     /// Takes one of `limit` requests per `window` for `key`.
-    virtual Task<RateDecision> take(std::string_view key, std::int64_t limit,
-                                    seconds window) = 0;
+    virtual Task<RateDecision> take(std::string_view key, std::int64_t limit, seconds window) = 0;
 };
 
-} // namespace souk
+}  // namespace souk

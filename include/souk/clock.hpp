@@ -20,8 +20,12 @@ using std::chrono::seconds;
 using Timestamp = std::chrono::time_point<std::chrono::system_clock, microseconds>;
 using SteadyTime = std::chrono::time_point<std::chrono::steady_clock, microseconds>;
 
-inline std::int64_t to_micros(Timestamp t) { return t.time_since_epoch().count(); }
-inline Timestamp from_micros(std::int64_t us) { return Timestamp(microseconds(us)); }
+inline std::int64_t to_micros(Timestamp t) {
+    return t.time_since_epoch().count();
+}
+inline Timestamp from_micros(std::int64_t us) {
+    return Timestamp(microseconds(us));
+}
 
 /// RFC 3339 in UTC with milliseconds: "2026-11-23T11:16:00.123Z".
 std::string to_rfc3339(Timestamp t);
@@ -54,4 +58,4 @@ private:
     SteadyTime at_;
 };
 
-} // namespace souk
+}  // namespace souk

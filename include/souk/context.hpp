@@ -22,21 +22,24 @@ struct Identity {
     /// True when one of the roles carries `permission` ("products:write"); `admin` carries all.
     bool may(std::string_view permission) const;
 
-    std::string subject; // "usr_..." or "system"
+    std::string subject;  // "usr_..." or "system"
     std::vector<std::string> roles;
     std::string session;
 };
 
 struct CallContext {
     explicit CallContext(Deadline deadline) : deadline(deadline) {}
-    CallContext(Identity identity, Deadline deadline, std::string request_id,
-                std::string traceparent)
-        : identity(std::move(identity)), deadline(deadline), request_id(std::move(request_id)),
-          traceparent(std::move(traceparent)) {}
+    CallContext(
+        Identity identity, Deadline deadline, std::string request_id, std::string traceparent
+    )
+        : identity(std::move(identity))
+        , deadline(deadline)
+        , request_id(std::move(request_id))
+        , traceparent(std::move(traceparent)) {}
     Identity identity;
     Deadline deadline;
     std::string request_id;
-    std::string traceparent; // W3C Trace Context, may be empty
+    std::string traceparent;  // W3C Trace Context, may be empty
 };
 
-} // namespace souk
+}  // namespace souk

@@ -37,9 +37,9 @@ namespace souk {
 /// SQL with a name: the name appears in metrics, logs and as the prepared statement's name. Make
 /// them `inline constexpr` in the module's store.
 struct Statement {
-    std::string_view name; // "order.insert_line"
+    std::string_view name;  // "order.insert_line"
     std::string_view sql;
-    std::string_view postgres = {}; // replaces `sql` there when not empty
+    std::string_view postgres = {};  // replaces `sql` there when not empty
 };
 
 using Value = std::variant<std::monostate, std::int64_t, std::string>;
@@ -57,12 +57,15 @@ Value to_value(T&& v) {
         return Value(to_micros(v));
     else if constexpr (std::is_integral_v<D>)
         return Value(static_cast<std::int64_t>(v));
-    else if constexpr (requires { v.has_value(); *v; })
+    else if constexpr (requires {
+                           v.has_value();
+                           *v;
+                       })
         return v.has_value() ? to_value(*v) : Value();
     else
         return Value(std::string(std::forward<T>(v)));
 }
-} // namespace detail
+}  // namespace detail
 
 /// Parameters in order: `bind(id, quantity, std::nullopt)`.
 template <class... Ts>
@@ -113,7 +116,7 @@ private:
     enum class Kind : std::uint8_t { null, integer, text };
     struct Cell {
         Kind kind;
-        std::int64_t value; // the integer, or the offset into text_
+        std::int64_t value;  // the integer, or the offset into text_
         std::size_t size;
     };
     const Cell& cell(std::size_t row, std::size_t column) const;
@@ -132,8 +135,9 @@ public:
     virtual ~Transaction() = default;
     virtual Task<Result<Rows>> execute(const Statement& statement, Params params = {}) = 0;
     /// One statement for each set of parameters, sent as one pipeline; stops at the first error.
-    virtual Task<Result<std::vector<Rows>>> execute_all(const Statement& statement,
-                                                        std::vector<Params> params) = 0;
+    virtual Task<Result<std::vector<Rows>>> execute_all(
+        const Statement& statement, std::vector<Params> params
+    ) = 0;
 };
 
 /// Returns an error to roll back. GCC 12: name the lambda before the `co_await` that passes it.
@@ -145,8 +149,9 @@ class Database {
 public:
     virtual ~Database() = default;
     /// Errors: `unavailable` (no connection, queue full; nothing happened), `timeout`.
-    virtual Task<Result<Rows>> query(const Statement& statement, Params params,
-                                     Deadline deadline) = 0;
+    virtual Task<Result<Rows>> query(
+        const Statement& statement, Params params, Deadline deadline
+    ) = 0;
     /// Success means durably committed. Errors: the body's own; `unavailable` "commit_unknown" when
     /// the connection broke while COMMIT was under way (it may have happened); `timeout` before
     /// COMMIT was sent (nothing happened).
@@ -156,9 +161,9 @@ public:
 
 /// A forward-only step of a schema, embedded in the binary.
 struct Migration {
-    std::string_view name; // "0001_orders"
-    std::string_view sql;  // several statements; `-- only: sqlite` / `-- only: postgres` on a line
-                           // of its own starts a part for one dialect, `-- both` ends it
+    std::string_view name;  // "0001_orders"
+    std::string_view sql;   // several statements; `-- only: sqlite` / `-- only: postgres` on a line
+                            // of its own starts a part for one dialect, `-- both` ends it
 };
 
-} // namespace souk
+}  // namespace souk

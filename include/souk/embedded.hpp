@@ -8,8 +8,8 @@
 namespace souk::embedded {
 
 struct File {
-    std::string_view path; // relative to the target's folder: "migrations/0001_users.sql"
+    std::string_view path;  // relative to the target's folder: "migrations/0001_users.sql"
     std::string_view content;
 };
 
-} // namespace souk::embedded
+}  // namespace souk::embedded

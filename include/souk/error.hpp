@@ -16,24 +16,24 @@
 namespace souk {
 
 enum class ErrorKind : std::uint8_t {
-    invalid,               // 400: malformed or refused input
-    unauthenticated,       // 401
-    forbidden,             // 403
-    not_found,             // 404, also for what belongs to somebody else
-    method_not_allowed,    // 405
-    conflict,              // 409
-    precondition_failed,   // 412
-    too_large,             // 413
-    uri_too_long,          // 414
-    unsupported_media,     // 415
-    unprocessable,         // 422
-    precondition_required, // 428
-    rate_limited,          // 429
-    header_too_large,      // 431
-    internal,              // 500
-    unavailable,           // 503; between modules: "may have executed"
-    timeout,               // 504: the deadline passed
-    request_timeout,       // 408: the client was too slow
+    invalid,                // 400: malformed or refused input
+    unauthenticated,        // 401
+    forbidden,              // 403
+    not_found,              // 404, also for what belongs to somebody else
+    method_not_allowed,     // 405
+    conflict,               // 409
+    precondition_failed,    // 412
+    too_large,              // 413
+    uri_too_long,           // 414
+    unsupported_media,      // 415
+    unprocessable,          // 422
+    precondition_required,  // 428
+    rate_limited,           // 429
+    header_too_large,       // 431
+    internal,               // 500
+    unavailable,            // 503; between modules: "may have executed"
+    timeout,                // 504: the deadline passed
+    request_timeout,        // 408: the client was too slow
 };
 
 /// The HTTP status of a kind.
@@ -53,7 +53,7 @@ struct FieldError {
 /// `code` is stable and for programs ("out_of_stock"); `detail` is for people and may change.
 class Error {
 public:
-    Error() : Error(ErrorKind::internal, "internal", "") {} // Boost.System asks for it
+    Error() : Error(ErrorKind::internal, "internal", "") {}  // Boost.System asks for it
     Error(ErrorKind kind, std::string code, std::string detail)
         : kind(kind), code(std::move(code)), detail(std::move(detail)) {}
 
@@ -70,7 +70,7 @@ public:
     std::string code;
     std::string detail;
     std::vector<FieldError> fields;
-    int retry_after_s = 0; // 0: none given
+    int retry_after_s = 0;  // 0: none given
 };
 
 /// Whether the same request may succeed later without a change (429, 503, 504, conflict in flight).
@@ -102,4 +102,4 @@ inline Error unavailable(std::string code, std::string detail) {
     return Error(ErrorKind::unavailable, std::move(code), std::move(detail)).with_retry_after(1);
 }
 
-} // namespace souk
+}  // namespace souk

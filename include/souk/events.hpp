@@ -16,15 +16,17 @@ namespace souk {
 struct Event {
     Event() = default;
     Event(std::string type, std::string aggregate_id, std::int64_t version, std::string data)
-        : type(std::move(type)), aggregate_id(std::move(aggregate_id)), version(version),
-          data(std::move(data)) {}
-    std::string id; // "evt_...", given by append()
-    std::string type;         // "order.placed"; its part before the dot is the publishing module
-    std::string aggregate_id; // "ord_..."
-    std::int64_t version = 0; // of the aggregate: 1, 2, 3 ... without gap among all its events
-    std::string data;         // a JSON object
-    std::string traceparent;  // of the request that caused it; may be empty
-    Timestamp time{};         // when it was appended
+        : type(std::move(type))
+        , aggregate_id(std::move(aggregate_id))
+        , version(version)
+        , data(std::move(data)) {}
+    std::string id;            // "evt_...", given by append()
+    std::string type;          // "order.placed"; its part before the dot is the publishing module
+    std::string aggregate_id;  // "ord_..."
+    std::int64_t version = 0;  // of the aggregate: 1, 2, 3 ... without gap among all its events
+    std::string data;          // a JSON object
+    std::string traceparent;   // of the request that caused it; may be empty
+    Timestamp time{};          // when it was appended
 };
 
 /// Writes `event` to the outbox of the module whose transaction this is. Errors: the database's.
@@ -54,4 +56,4 @@ public:
     virtual void wake() = 0;
 };
 
-} // namespace souk
+}  // namespace souk

@@ -21,4 +21,4 @@ constexpr bool hit(std::string_view) {
 }
 #endif
 
-} // namespace souk::failpoint
+}  // namespace souk::failpoint

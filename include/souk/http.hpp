@@ -39,21 +39,22 @@ private:
 
 struct Request {
     Method method = Method::get;
-    std::string target; // as sent: path and query, at most 4 KiB
-    std::string path;   // percent-decoded, without query; "/api/orders/ord_..."
-    std::string query;  // raw, after '?'
-    Headers headers;    // a snapshot from before the body: trailers never get in
+    std::string target;  // as sent: path and query, at most 4 KiB
+    std::string path;    // percent-decoded, without query; "/api/orders/ord_..."
+    std::string query;   // raw, after '?'
+    Headers headers;     // a snapshot from before the body: trailers never get in
     std::string body;
-    std::string remote_address; // of the client; of the proxy's client only for trusted proxies
-    boost::container::small_vector<std::pair<std::string_view, std::string>, 2> params; // {id}
+    std::string remote_address;  // of the client; of the proxy's client only for trusted proxies
+    boost::container::small_vector<std::pair<std::string_view, std::string>, 2> params;  // {id}
 
     /// The path parameter `name`; empty when the pattern has none of that name.
     std::string_view param(std::string_view name) const;
     /// A decoded query parameter; nothing when absent.
     std::optional<std::string> query_param(std::string_view name) const;
     /// A query integer within [min, max]. Errors: `invalid` "bad_query_parameter".
-    Result<std::int64_t> query_integer(std::string_view name, std::int64_t fallback,
-                                       std::int64_t min, std::int64_t max) const;
+    Result<std::int64_t> query_integer(
+        std::string_view name, std::int64_t fallback, std::int64_t min, std::int64_t max
+    ) const;
 };
 
 struct Response {
@@ -94,14 +95,17 @@ enum class RateClass : std::uint8_t { browse, checkout, credentials, import_, no
 /// One line of the API. `pattern`: "/api/orders/{id}"; static segments win over parameters.
 struct Route {
     Route(Method method, std::string pattern, Access access, std::string summary, Handler handler)
-        : method(method), pattern(std::move(pattern)), access(access),
-          summary(std::move(summary)), handler(std::move(handler)) {}
+        : method(method)
+        , pattern(std::move(pattern))
+        , access(access)
+        , summary(std::move(summary))
+        , handler(std::move(handler)) {}
 
     Route&& body(souk::json::Decoder decoder) && {
         decoder_ = std::move(decoder);
         return std::move(*this);
     }
-    Route&& idempotent_by_key() && { // Idempotency-Key required; 400 without, by the kernel
+    Route&& idempotent_by_key() && {  // Idempotency-Key required; 400 without, by the kernel
         requires_key = true;
         return std::move(*this);
     }
@@ -127,7 +131,7 @@ struct Route {
     Access access;
     std::string summary;
     Handler handler;
-    souk::json::Decoder decoder_; // documents the request body
+    souk::json::Decoder decoder_;  // documents the request body
     bool requires_key = false;
     RateClass rate_class = RateClass::browse;
     std::size_t max_body_bytes = 1 << 20;
@@ -137,11 +141,12 @@ struct Route {
 
 using Routes = std::vector<Route>;
 
-/// Opaque keyset cursors: base64url of a few fields. `decode_cursor` errors: `invalid` "bad_cursor".
+/// Opaque keyset cursors: base64url of a few fields. `decode_cursor` errors: `invalid`
+/// "bad_cursor".
 std::string encode_cursor(const std::vector<std::string>& fields);
 Result<std::vector<std::string>> decode_cursor(std::string_view cursor, std::size_t fields);
 
 /// `{"data":[...],"has_more":...,"next_cursor":...}`; an empty `next_cursor` means no more.
 Response page(souk::json::array data, const std::string& next_cursor);
 
-} // namespace souk::http
+}  // namespace souk::http

@@ -1,5 +1,5 @@
-// Identifiers: a prefix that names the kind and 26 characters of Crockford base32 that hold a UUIDv7
-// (RFC 9562 §5.7): "ord_01hf3x...". Text everywhere, sortable by time of creation.
+// Identifiers: a prefix that names the kind and 26 characters of Crockford base32 that hold a
+// UUIDv7 (RFC 9562 §5.7): "ord_01hf3x...". Text everywhere, sortable by time of creation.
 #pragma once
 
 #include "souk/clock.hpp"
@@ -21,4 +21,4 @@ std::string sha256_hex(std::string_view text);
 /// `bytes` random bytes from the system's generator, base64url without padding.
 std::string random_token(std::size_t bytes);
 
-} // namespace souk
+}  // namespace souk

@@ -27,14 +27,22 @@ struct LogField {
 class Logger {
 public:
     explicit Logger(std::string_view component) : component_(component) {}
-    void debug(std::string_view m, std::initializer_list<LogField> f = {}) const { log(Level::debug, m, f); }
-    void info(std::string_view m, std::initializer_list<LogField> f = {}) const { log(Level::info, m, f); }
-    void warn(std::string_view m, std::initializer_list<LogField> f = {}) const { log(Level::warn, m, f); }
-    void error(std::string_view m, std::initializer_list<LogField> f = {}) const { log(Level::error, m, f); }
+    void debug(std::string_view m, std::initializer_list<LogField> f = {}) const {
+        log(Level::debug, m, f);
+    }
+    void info(std::string_view m, std::initializer_list<LogField> f = {}) const {
+        log(Level::info, m, f);
+    }
+    void warn(std::string_view m, std::initializer_list<LogField> f = {}) const {
+        log(Level::warn, m, f);
+    }
+    void error(std::string_view m, std::initializer_list<LogField> f = {}) const {
+        log(Level::error, m, f);
+    }
     void log(Level level, std::string_view message, std::initializer_list<LogField> fields) const;
 
 private:
     std::string component_;
 };
 
-} // namespace souk
+}  // namespace souk

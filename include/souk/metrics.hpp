@@ -37,10 +37,11 @@ public:
     virtual Counter& counter(std::string_view name, std::string_view help, Labels labels = {}) = 0;
     virtual Gauge& gauge(std::string_view name, std::string_view help, Labels labels = {}) = 0;
     /// `bounds` are upper bounds in the metric's unit, rising.
-    virtual Histogram& histogram(std::string_view name, std::string_view help,
-                                 std::vector<double> bounds, Labels labels = {}) = 0;
+    virtual Histogram& histogram(
+        std::string_view name, std::string_view help, std::vector<double> bounds, Labels labels = {}
+    ) = 0;
     /// The Prometheus text format 0.0.4.
     virtual std::string expose() const = 0;
 };
 
-} // namespace souk
+}  // namespace souk

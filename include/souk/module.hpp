@@ -1,6 +1,6 @@
 // The contract between the host and a module. `ModuleInfo` can be read without building anything
-// (`souk topology`, start order, fault lists); `ModuleDeps` is all that a module may touch. A module
-// is registered by one line in modules/CMakeLists.txt.
+// (`souk topology`, start order, fault lists); `ModuleDeps` is all that a module may touch. A
+// module is registered by one line in modules/CMakeLists.txt.
 #pragma once
 
 #include "souk/async.hpp"
@@ -23,9 +23,9 @@
 namespace souk {
 
 struct ModuleDeps {
-    Executor executor;         // for background tasks; requests run on their connection's thread
-    BlockingPool& blocking;    // for short blocking work of any module
-    Database& database;        // the module's own
+    Executor executor;       // for background tasks; requests run on their connection's thread
+    BlockingPool& blocking;  // for short blocking work of any module
+    Database& database;      // the module's own
     Bus& bus;
     Cache& cache;
     Clock& clock;
@@ -33,12 +33,12 @@ struct ModuleDeps {
     Metrics& metrics;
     Settings settings;
     Peers& peers;
-    std::filesystem::path data; // a folder of the module's own for files; exists
+    std::filesystem::path data;  // a folder of the module's own for files; exists
 };
 
 struct Health {
     bool ready = true;
-    std::string detail; // why not, for /health/ready
+    std::string detail;  // why not, for /health/ready
 };
 
 class Module {
@@ -59,11 +59,11 @@ public:
 
 struct ModuleInfo {
     std::string_view name;
-    std::vector<std::string_view> calls;     // modules whose Api it gets
-    std::vector<std::string_view> publishes; // event types
-    std::vector<std::string_view> listens;   // event types
+    std::vector<std::string_view> calls;      // modules whose Api it gets
+    std::vector<std::string_view> publishes;  // event types
+    std::vector<std::string_view> listens;    // event types
     std::vector<Migration> migrations;
     std::unique_ptr<Module> (*create)(ModuleDeps deps);
 };
 
-} // namespace souk
+}  // namespace souk

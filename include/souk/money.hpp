@@ -1,7 +1,7 @@
 // Money is an integer number of minor units and a currency; arithmetic is checked and capped below
 // 2^53, so that a JSON reader with doubles still reads it exactly. Unit prices may be finer than a
-// minor unit (at Stripe: `unit_amount_decimal`): they count millionths of one, and a line's total is
-// rounded half up, once per line.
+// minor unit (at Stripe: `unit_amount_decimal`): they count millionths of one, and a line's total
+// is rounded half up, once per line.
 #pragma once
 
 #include "souk/error.hpp"
@@ -32,7 +32,7 @@ private:
 
 struct Money {
     Money(std::int64_t amount, Currency currency) : amount(amount), currency(currency) {}
-    std::int64_t amount; // minor units
+    std::int64_t amount;  // minor units
     Currency currency;
     bool operator==(const Money&) const = default;
 };
@@ -66,4 +66,4 @@ private:
     std::int64_t micros_;
 };
 
-} // namespace souk
+}  // namespace souk

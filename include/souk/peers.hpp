@@ -51,4 +51,4 @@ private:
     std::vector<std::string_view> calls_;
 };
 
-} // namespace souk
+}  // namespace souk

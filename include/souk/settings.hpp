@@ -30,4 +30,4 @@ private:
 /// "250ms", "30s", "10m", "2h", "7d". Throws std::invalid_argument otherwise.
 std::chrono::milliseconds parse_duration(std::string_view text);
 
-} // namespace souk
+}  // namespace souk

@@ -12,7 +12,6 @@
 #include <boost/container/small_vector.hpp>
 #include <boost/json/value.hpp>
 #include <boost/system/result.hpp>
-
 #include <fmt/format.h>
 
 #include <algorithm>

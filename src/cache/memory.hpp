@@ -13,4 +13,4 @@ std::unique_ptr<Cache> make_memory_cache(const Clock& clock, std::size_t max_byt
 /// A token bucket a key; forgets full buckets; at most `max_keys`.
 std::unique_ptr<RateLimiter> make_memory_rate_limiter(const Clock& clock, std::size_t max_keys);
 
-} // namespace souk::cache
+}  // namespace souk::cache

@@ -17,13 +17,14 @@ std::vector<Migration> migrations_from(std::span<const embedded::File> files);
 const std::vector<Migration>& kernel_migrations();
 
 struct MigrationReport {
-    std::vector<std::string> applied; // names, in order
+    std::vector<std::string> applied;  // names, in order
 };
 
-/// Applies what is missing, kernel's first. Errors: `invalid` "schema_newer" when the database holds
-/// a migration that this binary does not know, `invalid` "migration_changed" when an applied one has
-/// another checksum, both with words that say what to do.
-Task<Result<MigrationReport>> migrate(Database& database, const Clock& clock,
-                                      std::vector<Migration> module_migrations);
+/// Applies what is missing, kernel's first. Errors: `invalid` "schema_newer" when the database
+/// holds a migration that this binary does not know, `invalid` "migration_changed" when an applied
+/// one has another checksum, both with words that say what to do.
+Task<Result<MigrationReport>> migrate(
+    Database& database, const Clock& clock, std::vector<Migration> module_migrations
+);
 
-} // namespace souk::database
+}  // namespace souk::database

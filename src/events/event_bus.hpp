@@ -26,8 +26,9 @@ class EventBus : public Bus {
 public:
     /// Call all before start(). `consumer` is the listening module's name.
     virtual void add_publisher(std::string module, Database& database) = 0;
-    virtual void add_consumer(std::string module, Database& database,
-                              std::vector<Subscription> subscriptions) = 0;
+    virtual void add_consumer(
+        std::string module, Database& database, std::vector<Subscription> subscriptions
+    ) = 0;
     virtual Task<Result<void>> start() = 0;
     /// Finishes what is in hand, then stops; returns at `deadline` at the latest.
     virtual Task<void> stop(Deadline deadline) = 0;
@@ -39,13 +40,14 @@ public:
 };
 
 struct EmbeddedBusOptions {
-    std::size_t batch = 256;                 // events handled in one commit of the consumer
-    int max_attempts = 5;                    // then dead letter
-    milliseconds poll{1000};                 // besides wake()
-    milliseconds retry_base{100};            // doubled with each failure, full jitter
+    std::size_t batch = 256;       // events handled in one commit of the consumer
+    int max_attempts = 5;          // then dead letter
+    milliseconds poll{1000};       // besides wake()
+    milliseconds retry_base{100};  // doubled with each failure, full jitter
 };
 
-std::unique_ptr<EventBus> make_embedded_bus(Executor executor, Clock& clock, Metrics& metrics,
-                                            EmbeddedBusOptions options = {});
+std::unique_ptr<EventBus> make_embedded_bus(
+    Executor executor, Clock& clock, Metrics& metrics, EmbeddedBusOptions options = {}
+);
 
-} // namespace souk::events
+}  // namespace souk::events

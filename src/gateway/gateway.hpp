@@ -19,7 +19,12 @@ public:
     virtual Task<void> stop() = 0;
 };
 
-std::unique_ptr<Gateway> make_gateway(Executor executor, user::Api& users, RateLimiter& limiter,
-                                      Clock& clock, const Settings& settings);
+std::unique_ptr<Gateway> make_gateway(
+    Executor executor,
+    user::Api& users,
+    RateLimiter& limiter,
+    Clock& clock,
+    const Settings& settings
+);
 
-} // namespace souk::gateway
+}  // namespace souk::gateway

@@ -11,9 +11,9 @@
 namespace souk::http {
 
 struct ClientTarget {
-    std::string host;                  // or
+    std::string host;  // or
     std::uint16_t port = 0;
-    std::filesystem::path unix_socket; // when not empty
+    std::filesystem::path unix_socket;  // when not empty
     /// "http://127.0.0.1:3000" or "unix:/path/souk.sock". Errors: `invalid` "bad_url".
     static Result<ClientTarget> parse(std::string_view url);
 };
@@ -26,12 +26,18 @@ public:
     Client(Client&&) noexcept;
     /// Errors: `unavailable` "connect" (nothing was sent), `unavailable` "broken" (may have
     /// executed), `timeout`.
-    Task<Result<Response>> send(Method method, std::string target, Headers headers, std::string body,
-                                Clock& clock, Deadline deadline);
+    Task<Result<Response>> send(
+        Method method,
+        std::string target,
+        Headers headers,
+        std::string body,
+        Clock& clock,
+        Deadline deadline
+    );
 
 private:
     struct State;
     std::unique_ptr<State> state_;
 };
 
-} // namespace souk::http
+}  // namespace souk::http

@@ -12,10 +12,11 @@ public:
     /// Identity of the request, after access and rate limits of `route` were checked. May add
     /// header fields for the response (RateLimit, ...). Errors: `unauthenticated`, `forbidden`,
     /// `rate_limited`, `unavailable`.
-    virtual Task<Result<Identity>> admit(const Route& route, const Request& request,
-                                         Headers& response_headers) = 0;
+    virtual Task<Result<Identity>> admit(
+        const Route& route, const Request& request, Headers& response_headers
+    ) = 0;
     /// CORS preflight and headers; called for every response on the listener.
     virtual void finish(const Request& request, Headers& response_headers) = 0;
 };
 
-} // namespace souk::http
+}  // namespace souk::http

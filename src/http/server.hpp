@@ -18,24 +18,24 @@ namespace souk::http {
 struct ServerLimits {
     std::size_t connections = 10'000;
     std::size_t connections_per_address = 1'000;
-    std::size_t header_bytes = 8 * 1024;   // 431
-    std::size_t header_fields = 100;       // 431
-    std::size_t target_bytes = 4 * 1024;   // 414
-    std::size_t in_flight = 2'000;         // requests being handled; then 503 before the body
-    milliseconds header_timeout{10'000};   // 408: from the first byte to the end of the head
-    milliseconds body_timeout{30'000};     // 408
+    std::size_t header_bytes = 8 * 1024;  // 431
+    std::size_t header_fields = 100;      // 431
+    std::size_t target_bytes = 4 * 1024;  // 414
+    std::size_t in_flight = 2'000;        // requests being handled; then 503 before the body
+    milliseconds header_timeout{10'000};  // 408: from the first byte to the end of the head
+    milliseconds body_timeout{30'000};    // 408
     milliseconds write_timeout{30'000};
-    milliseconds idle_timeout{60'000};     // keep-alive
+    milliseconds idle_timeout{60'000};  // keep-alive
 };
 
 struct ServerOptions {
-    std::string name;                 // "public", "metrics", "control": in logs
+    std::string name;  // "public", "metrics", "control": in logs
     std::string address = "127.0.0.1";
-    std::uint16_t port = 0;           // 0: any free one
-    std::filesystem::path unix_socket; // instead of address and port; mode 0600
+    std::uint16_t port = 0;             // 0: any free one
+    std::filesystem::path unix_socket;  // instead of address and port; mode 0600
     ServerLimits limits;
     bool access_log = true;
-    std::vector<std::string> trusted_proxies; // CIDRs whose X-Forwarded-For counts
+    std::vector<std::string> trusted_proxies;  // CIDRs whose X-Forwarded-For counts
 };
 
 class Server {
@@ -51,8 +51,13 @@ public:
 
 /// `threads`: the contexts that serve; each accepts on its own socket. `router` and `edge` must
 /// outlive the server; `edge` may be null (no authentication: metrics, control socket).
-std::unique_ptr<Server> make_server(ServerOptions options, std::vector<Executor> threads,
-                                    const Router& router, Edge* edge, Clock& clock,
-                                    Metrics& metrics);
+std::unique_ptr<Server> make_server(
+    ServerOptions options,
+    std::vector<Executor> threads,
+    const Router& router,
+    Edge* edge,
+    Clock& clock,
+    Metrics& metrics
+);
 
-} // namespace souk::http
+}  // namespace souk::http

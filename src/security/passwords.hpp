@@ -11,10 +11,10 @@ namespace souk::security {
 
 inline constexpr std::size_t max_password_bytes = 128;
 
-/// Errors: `invalid` "password_too_long" (refused before hashing), `unavailable` "busy" when there is
-/// no memory for it.
+/// Errors: `invalid` "password_too_long" (refused before hashing), `unavailable` "busy" when there
+/// is no memory for it.
 Result<std::string> hash_password(std::string_view password);
 /// Constant time in the password; false for a malformed hash or an overlong password.
 bool verify_password(std::string_view hash, std::string_view password);
 
-} // namespace souk::security
+}  // namespace souk::security

@@ -1,7 +1,7 @@
 // Access tokens: compact JWS with EdDSA (RFC 8037) and one fixed header a token kind. No kept C++
 // library of Debian 12 signs EdDSA without pulling GnuTLS in, and a fixed profile needs none: the
-// verifier compares the whole header with the one text that we issue, so algorithm confusion, `jku`,
-// `crit` and friends have no door (RFC 8725).
+// verifier compares the whole header with the one text that we issue, so algorithm confusion,
+// `jku`, `crit` and friends have no door (RFC 8725).
 #pragma once
 
 #include "souk/clock.hpp"
@@ -23,7 +23,7 @@ public:
     static Result<SigningKeyPair> load_or_create(const std::filesystem::path& file);
     static SigningKeyPair generate();
 
-    std::string kid() const; // RFC 7638 thumbprint, base64url
+    std::string kid() const;  // RFC 7638 thumbprint, base64url
     std::string public_key() const { return public_key_; }
     std::string sign(std::string_view message) const;
 
@@ -36,7 +36,7 @@ private:
 
 struct AccessClaims {
     AccessClaims() = default;
-    Identity identity; // sub, roles, sid
+    Identity identity;  // sub, roles, sid
     Timestamp issued_at{};
     Timestamp expires_at{};
 };
@@ -64,4 +64,4 @@ private:
     std::map<std::string, std::string, std::less<>> keys_by_header_;
 };
 
-} // namespace souk::security
+}  // namespace souk::security

@@ -11,9 +11,9 @@
 namespace souk::payment {
 
 enum class VoidOutcome : std::uint8_t {
-    fenced,   // nothing was charged and nothing will be
-    captured, // the money was taken already: payment.captured is on its way
-    unknown,  // an attempt is with the provider; ask again later
+    fenced,    // nothing was charged and nothing will be
+    captured,  // the money was taken already: payment.captured is on its way
+    unknown,   // an attempt is with the provider; ask again later
 };
 
 class Api {
@@ -25,4 +25,4 @@ public:
     virtual Task<Result<VoidOutcome>> void_order(CallContext ctx, std::string order_id) = 0;
 };
 
-} // namespace souk::payment
+}  // namespace souk::payment

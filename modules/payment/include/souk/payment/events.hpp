@@ -11,4 +11,4 @@ inline constexpr std::string_view captured = "payment.captured";
 inline constexpr std::string_view declined = "payment.declined";
 inline constexpr std::string_view refunded = "payment.refunded";
 
-} // namespace souk::payment::events
+}  // namespace souk::payment::events

@@ -14,10 +14,10 @@ namespace souk::user {
 
 struct User {
     User() = default;
-    std::string id; // "usr_..."
+    std::string id;  // "usr_..."
     std::string email;
     std::string name;
-    std::string role; // "customer", "staff", "admin", "importer"
+    std::string role;  // "customer", "staff", "admin", "importer"
     Timestamp created_at{};
 };
 
@@ -42,13 +42,15 @@ public:
     static constexpr std::string_view module_name = "user";
     virtual ~Api() = default;
     /// The users among `ids` that exist, in no particular order; at most 500 ids.
-    virtual Task<Result<std::vector<User>>> get_many(CallContext ctx,
-                                                     std::vector<std::string> ids) = 0;
+    virtual Task<Result<std::vector<User>>> get_many(
+        CallContext ctx, std::vector<std::string> ids
+    ) = 0;
     /// The keys whose signatures are valid now, newest first.
     virtual Task<Result<std::vector<SigningKey>>> signing_keys(CallContext ctx) = 0;
     /// Revocations after `position` of sessions whose access tokens may still live, at most 1,000.
-    virtual Task<Result<std::vector<Revocation>>> revocations(CallContext ctx,
-                                                              std::int64_t after) = 0;
+    virtual Task<Result<std::vector<Revocation>>> revocations(
+        CallContext ctx, std::int64_t after
+    ) = 0;
 };
 
-} // namespace souk::user
+}  // namespace souk::user
