@@ -1,0 +1,32 @@
+// What the use cases of this module work with. One object, made by module.cpp.
+#pragma once
+
+#include "app/password_hasher.hpp"
+#include "domain/account.hpp"
+#include "security/tokens.hpp"
+#include "souk/clock.hpp"
+#include "souk/database.hpp"
+
+namespace souk::user::app {
+
+struct Services {
+    Services(
+        Database& database,
+        Clock& clock,
+        const Settings& settings,
+        security::SigningKeyPair signing_key
+    )
+        : database(database)
+        , clock(clock)
+        , hasher(settings)
+        , signing_key(std::move(signing_key))
+        , lifetimes(settings.duration("access_token_ttl"), settings.duration("refresh_token_ttl")) {
+    }
+    Database& database;
+    Clock& clock;
+    PasswordHasher hasher;
+    const security::SigningKeyPair signing_key;
+    const domain::TokenLifetimes lifetimes;
+};
+
+}  // namespace souk::user::app

@@ -1,0 +1,68 @@
+// Wires the user module together: accounts, sign-in, sessions and their revocation.
+#include "souk/module.hpp"
+
+#include "app/local_api.hpp"
+#include "app/services.hpp"
+#include "http/routes.hpp"
+#include "security/tokens.hpp"
+#include "souk/embedded.hpp"
+
+namespace souk::embedded {
+std::span<const File> user();
+}
+
+namespace souk::user {
+
+namespace {
+
+class UserModule final : public Module {
+public:
+    explicit UserModule(ModuleDeps deps)
+        : services_(
+              deps.database,
+              deps.clock,
+              deps.settings,
+              security::SigningKeyPair::load_or_create(deps.data / "signing.key").value()
+          )
+        , api_(services_) {
+        deps.peers.provide<Api>(api_);
+    }
+
+    http::Routes routes() override { return http_api::routes(services_); }
+    http::Routes internal_routes() override { return http_api::internal_routes(services_); }
+
+private:
+    app::Services services_;
+    app::LocalApi api_;
+};
+
+std::vector<Migration> migrations() {
+    constexpr std::string_view folder = "migrations/";
+    constexpr std::string_view ending = ".sql";
+    std::vector<Migration> out;
+    for (const auto& file : embedded::user()) {
+        auto name = file.path;
+        name.remove_prefix(folder.size());
+        name.remove_suffix(ending.size());
+        out.push_back(Migration{name, file.content});
+    }
+    return out;
+}
+
+}  // namespace
+
+const ModuleInfo& module() {
+    static const ModuleInfo info{
+        .name = "user",
+        .calls = {},
+        .publishes = {},
+        .listens = {},
+        .migrations = migrations(),
+        .create = [](ModuleDeps deps) -> std::unique_ptr<Module> {
+            return std::make_unique<UserModule>(std::move(deps));
+        },
+    };
+    return info;
+}
+
+}  // namespace souk::user
