@@ -67,14 +67,21 @@ Value to_value(T&& v) {
 }
 }  // namespace detail
 
-/// Parameters in order: `bind(id, quantity, std::nullopt)`.
-template <class... Ts>
-Params bind(Ts&&... values) {
-    Params params;
-    params.reserve(sizeof...(Ts));
-    (params.push_back(detail::to_value(std::forward<Ts>(values))), ...);
-    return params;
-}
+namespace detail {
+struct Bind {
+    template <class... Ts>
+    Params operator()(Ts&&... values) const {
+        Params params;
+        params.reserve(sizeof...(Ts));
+        (params.push_back(to_value(std::forward<Ts>(values))), ...);
+        return params;
+    }
+};
+}  // namespace detail
+
+/// Parameters in order: `bind(id, quantity, std::nullopt)`. An object, not a function: with a
+/// std::string among its arguments a function would lose to std::bind.
+inline constexpr detail::Bind bind{};
 
 /// The rows of one statement, copied out of the driver.
 class Rows {

@@ -1,0 +1,33 @@
+#include "souk/events.hpp"
+#include "souk/failpoint.hpp"
+#include "souk/id.hpp"
+
+namespace souk {
+namespace {
+
+constexpr Statement insert_event{
+    "outbox.append",
+    "INSERT INTO outbox (event_id, type, aggregate_id, version, data, traceparent, occurred_at) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7)"};
+
+}  // namespace
+
+Task<Result<void>> append_event(Transaction& tx, const Clock& clock, Event event) {
+    if (failpoint::hit("outbox.append"))
+        co_return unavailable("failpoint", "armed failpoint outbox.append");
+    Timestamp now = clock.now();
+    event.id = make_id("evt", now);
+    Params params = bind(
+        event.id, event.type, event.aggregate_id, event.version, event.data, event.traceparent, now
+    );
+    Result<Rows> inserted = co_await tx.execute(insert_event, std::move(params));
+    if (!inserted) co_return inserted.error();
+    co_return Result<void>();
+}
+
+Error gap() {
+    return Error(ErrorKind::conflict, "event_gap", "an earlier event has not arrived yet")
+        .with_retry_after(1);
+}
+
+}  // namespace souk
