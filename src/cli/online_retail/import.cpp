@@ -54,7 +54,8 @@ Task<Result<void>> post_in_batches(
         const std::size_t end = std::min(at + batch_size, items.size());
         json::object body = envelope;
         body[member] = json::array(items.begin() + at, items.begin() + end);
-        auto reply = co_await shop.call(http::Method::post, target, json::serialize(body), {});
+        auto reply =
+            co_await shop.call(http::Method::post, target, json::serialize(body), std::string());
         if (!reply) co_return reply.error();
         if (reply->response.status != 200) co_return unexpected(target, reply->response);
         auto answer = json::parse(reply->response.body);
@@ -125,7 +126,7 @@ Task<Result<std::map<std::string, std::string, std::less<>>>> read_catalogue(Api
     for (;;) {
         std::string target = fmt::format("/api/products?limit={}", page_size);
         if (!cursor.empty()) target += "&cursor=" + cursor;  // base64url: nothing to escape
-        auto reply = co_await shop.call(http::Method::get, target, {}, {});
+        auto reply = co_await shop.call(http::Method::get, target, std::string(), std::string());
         if (!reply) co_return reply.error();
         if (reply->response.status != 200) co_return unexpected("/api/products", reply->response);
         auto page = json::parse(reply->response.body);

@@ -104,12 +104,9 @@ struct Books {
 };
 
 Task<Result<Books>> read_books(ApiConnection& shop) {
-    auto reply = co_await shop.call(
-        http::Method::get,
-        fmt::format("/api/orders/import/summary?source={}", retail_source),
-        {},
-        {}
-    );
+    std::string target = fmt::format("/api/orders/import/summary?source={}", retail_source);
+    auto reply =
+        co_await shop.call(http::Method::get, std::move(target), std::string(), std::string());
     if (!reply) co_return reply.error();
     Books books;
     auto read =
