@@ -140,7 +140,7 @@ std::string fault_in_module(
     if (parts[2] == "include" && include.quoted && !include.name.starts_with("souk/"))
         return "a public header may include only public headers";
     const auto folder = module_folders().find(parts[2]);
-    if (folder == module_folders().end() || !include.quoted) return {};
+    if (folder == module_folders().end() || !include.quoted || peer == self) return {};
     if (include.name.starts_with("security/") && self == "user") return {};
     if (starts_with_any(include.name, folder->second)) return {};
     return fmt::format("{}/ may not include it", parts[2]);
