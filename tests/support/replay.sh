@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# A fresh shop in a folder of its own, half a year of trade through it, its books judged, the shop
+# stopped. Called by `make replay` with FILE (the data set), STACK (embedded) and JSON (where the
+# report goes, optional); PRESET chooses the build (release). Exits non-zero when a figure differs.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+file=${FILE:?FILE is the data set: make replay FILE=path/to/online-retail.csv.gz}
+stack=${STACK:-embedded}
+souk=$PWD/build/${PRESET:-release}/souk
+
+if [[ $stack != embedded ]]; then
+    echo "replay: no stack '$stack' in this version; there is: embedded" >&2
+    exit 2
+fi
+
+data=$(mktemp -d "${TMPDIR:-/tmp}/souk-replay.XXXXXX")
+server=
+stop() {
+    if [[ -n $server ]]; then
+        kill -TERM "$server" 2>/dev/null || :
+        wait "$server" || :
+    fi
+    rm -rf "$data"
+}
+trap stop EXIT
+
+step() { echo "replay: $*" >&2; }
+
+step "a fresh shop in $data"
+"$souk" seed --data "$data/shop" --account importer@shop.example --role importer \
+    --credentials "$data/importer.json"
+"$souk" serve --data "$data/shop" --port 0 --metrics-port 0 --set http.access_log=false \
+    >"$data/serve.log" 2>&1 &
+server=$!
+for ((try = 0; ; ++try)); do
+    if [[ -s $data/shop/souk.json ]]; then
+        break
+    elif ((try == 200)) || ! kill -0 "$server" 2>/dev/null; then
+        echo 'replay: the shop did not start:' >&2
+        cat "$data/serve.log" >&2
+        exit 1
+    fi
+    sleep 0.05
+done
+port=$(sed -nE 's/.*"port":([0-9]+).*/\1/p' "$data/shop/souk.json")
+shop=(--url "http://127.0.0.1:$port" --credentials "$data/importer.json")
+
+"$souk" import online-retail "$file" "${shop[@]}"
+if [[ -n ${JSON:-} ]]; then
+    "$souk" replay online-retail "$file" "${shop[@]}" --report "$JSON"
+else
+    "$souk" replay online-retail "$file" "${shop[@]}"
+fi
+step 'the books, judged over all modules'
+"$souk" verify --data "$data/shop" --settle 60
