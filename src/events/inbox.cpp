@@ -1,0 +1,203 @@
+#include "events/inbox.hpp"
+
+#include <exception>
+#include <functional>
+#include <unordered_map>
+#include <utility>
+
+namespace souk::events {
+namespace {
+
+constexpr Statement insert_row{
+    "inbox.insert",
+    "INSERT INTO inbox (consumer, event_id, handled_at) VALUES ($1, $2, $3) "
+    "ON CONFLICT DO NOTHING"};
+// Event ids begin with their time, so the primary key's order is nearly that of age.
+constexpr Statement read_rows{
+    "inbox.read_page",
+    "SELECT event_id, handled_at FROM inbox WHERE consumer = $1 AND event_id > $2 "
+    "ORDER BY event_id LIMIT $3"};
+constexpr Statement delete_rows{
+    "inbox.prune",
+    "DELETE FROM inbox WHERE consumer = $1 AND event_id > $2 AND event_id <= $3 "
+    "AND handled_at < $4"};
+
+constexpr seconds transaction_time{30};
+
+bool is_outage(const Error& error) {
+    return error.kind == ErrorKind::unavailable || error.kind == ErrorKind::timeout;
+}
+
+Error from_exception(const std::exception_ptr& thrown) {
+    try {
+        std::rethrow_exception(thrown);
+    } catch (const Failure& failure) {
+        return failure.error;
+    } catch (const std::exception& e) {
+        return Error(ErrorKind::internal, "handler_exception", e.what());
+    } catch (...) {
+        return Error(ErrorKind::internal, "handler_exception", "unknown exception");
+    }
+}
+
+/// Remembers whether the database itself failed: a handler hands such an error on as its own, yet
+/// it says nothing about the event.
+class Watched final : public Transaction {
+public:
+    explicit Watched(Transaction& inner) : inner_(inner) {}
+
+    Task<Result<Rows>> execute(const Statement& statement, Params params) override {
+        Result<Rows> rows = co_await inner_.execute(statement, std::move(params));
+        if (!rows) note(rows.error());
+        co_return rows;
+    }
+    Task<Result<std::vector<Rows>>> execute_all(
+        const Statement& statement, std::vector<Params> params
+    ) override {
+        Result<std::vector<Rows>> rows = co_await inner_.execute_all(statement, std::move(params));
+        if (!rows) note(rows.error());
+        co_return rows;
+    }
+    bool failed() const { return failed_; }
+
+private:
+    void note(const Error& error) { failed_ = failed_ || is_outage(error); }
+
+    Transaction& inner_;
+    bool failed_ = false;
+};
+
+struct TextHash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const {
+        return std::hash<std::string_view>()(text);
+    }
+};
+using Handlers = std::unordered_map<std::string, EventHandler, TextHash, std::equal_to<>>;
+
+Task<Result<void>> call(const EventHandler& handler, Transaction& tx, const Event& event) {
+    std::exception_ptr thrown;
+    try {
+        co_return co_await handler(tx, event);
+    } catch (...) {
+        thrown = std::current_exception();
+    }
+    co_return from_exception(thrown);
+}
+
+Task<Result<void>> delete_page(Transaction& tx, Params page) {
+    Result<Rows> deleted = co_await tx.execute(delete_rows, std::move(page));
+    if (!deleted) co_return deleted.error();
+    co_return Result<void>();
+}
+
+}  // namespace
+
+struct Inbox::State {
+    std::string consumer;
+    Handlers handlers;
+};
+
+struct Inbox::Batch {
+    Batch(std::shared_ptr<const State> inbox, std::vector<Event> events, Timestamp now)
+        : inbox(std::move(inbox)), events(std::move(events)), now(now) {}
+    std::shared_ptr<const State> inbox;
+    const std::vector<Event> events;
+    const Timestamp now;
+    Consumed out;
+};
+
+Inbox::Inbox(std::string consumer, Database& database, const Clock& clock)
+    : state_(std::make_shared<State>()), database_(database), clock_(clock) {
+    state_->consumer = std::move(consumer);
+}
+
+Result<void> Inbox::subscribe(Subscription subscription) {
+    auto added = state_->handlers.try_emplace(subscription.type, std::move(subscription.handler));
+    if (!added.second)
+        return invalid(
+            "duplicate_subscription", state_->consumer + " subscribes twice to " + subscription.type
+        );
+    return Result<void>();
+}
+
+bool Inbox::subscribes(std::string_view type) const {
+    return state_->handlers.contains(type);
+}
+
+const std::string& Inbox::consumer() const {
+    return state_->consumer;
+}
+
+Task<Consumed> Inbox::consume(std::vector<Event> events) {
+    auto batch = std::make_shared<Batch>(state_, std::move(events), clock_.now());
+    TransactionBody body = [batch](Transaction& tx) { return apply(tx, batch); };
+    Deadline deadline(clock_, transaction_time);
+    Result<void> committed = co_await database_.transact(std::move(body), deadline);
+    Consumed out = batch->out;
+    if (committed) co_return out;
+    out.applied = 0;
+    out.error = committed.error();
+    if (out.blame != Blame::none) co_return out;
+    // Not in a handler: the queue, the COMMIT or the connection.
+    bool away = out.error.kind == ErrorKind::unavailable;
+    out.blame = away ? Blame::database : Blame::batch;
+    co_return out;
+}
+
+Task<Result<void>> Inbox::apply(Transaction& tx, std::shared_ptr<Batch> batch) {
+    batch->out = Consumed();  // a body may run again
+    Watched watched(tx);
+    Result<void> handled = co_await handle(watched, batch);
+    if (handled) co_return handled;
+    if (watched.failed()) {
+        bool away = handled.error().kind != ErrorKind::timeout;
+        batch->out.blame = away ? Blame::database : Blame::batch;
+    }
+    co_return handled;
+}
+
+Task<Result<void>> Inbox::handle(Transaction& tx, std::shared_ptr<Batch> batch) {
+    std::vector<Params> rows;
+    rows.reserve(batch->events.size());
+    for (const Event& event : batch->events)
+        rows.push_back(bind(batch->inbox->consumer, event.id, batch->now));
+    Result<std::vector<Rows>> inserted = co_await tx.execute_all(insert_row, std::move(rows));
+    if (!inserted) co_return inserted.error();
+
+    for (std::size_t i = 0; i < batch->events.size(); ++i) {
+        if ((*inserted)[i].affected() == 0) continue;  // has taken effect before
+        const Event& event = batch->events[i];
+        auto handler = batch->inbox->handlers.find(event.type);
+        if (handler == batch->inbox->handlers.end()) continue;
+        Result<void> handled = co_await call(handler->second, tx, event);
+        if (!handled) {
+            batch->out.blame = Blame::event;
+            batch->out.at = i;
+            co_return handled;
+        }
+        ++batch->out.applied;
+    }
+    co_return Result<void>();
+}
+
+Task<Result<std::string>> Inbox::prune(Timestamp before, std::string after, std::int64_t limit) {
+    std::string consumer = state_->consumer;
+    Deadline deadline(clock_, transaction_time);
+    Params page = bind(consumer, after, limit);
+    Result<Rows> rows = co_await database_.query(read_rows, std::move(page), deadline);
+    if (!rows) co_return rows.error();
+    std::string last;
+    for (std::size_t i = 0; i < rows->size(); ++i)
+        if ((*rows)[i].time(1) < before) last = (*rows)[i].string(0);
+    if (last.empty()) co_return last;
+
+    TransactionBody body = [consumer, after, last, before](Transaction& tx) {
+        return delete_page(tx, bind(consumer, after, last, before));
+    };
+    Result<void> deleted = co_await database_.transact(std::move(body), deadline);
+    if (!deleted) co_return deleted.error();
+    co_return last;
+}
+
+}  // namespace souk::events
