@@ -324,7 +324,8 @@ Task<void> prepare_data(Database& database) {
         co_await tx.execute(make_outbox, Params());
         co_await tx.execute(empty_table, Params());
         std::vector<Params> rows;
-        for (int i = 0; i < 100; ++i) rows.push_back(bind("prd_" + std::to_string(i), 1'000'000));
+        for (int i = 0; i < 100; ++i)
+            rows.push_back(bind("prd_" + std::to_string(i), 1'000'000));
         auto inserted = co_await tx.execute_all(insert, std::move(rows));
         if (!inserted) co_return inserted.error();
         co_return Result<void>();
@@ -341,10 +342,13 @@ Task<void> measure(PgDatabase& database, asio::io_context& context) {
     auto start = std::chrono::steady_clock::now();
     for (int i = 0; i < coroutines; ++i)
         asio::co_spawn(context, reader(database, reads, counts), asio::detached);
-    while (counts.left > 0) co_await base::system_clock().sleep(milliseconds(1));
+    while (counts.left > 0)
+        co_await base::system_clock().sleep(milliseconds(1));
     fmt::print(
         "reads: {} right in {:.2f} s: {:.0f}/s on one connection, {:.1f} statements a write()\n",
-        counts.done, seconds_since(start), counts.done / seconds_since(start),
+        counts.done,
+        seconds_since(start),
+        counts.done / seconds_since(start),
         static_cast<double>(counts.done) / static_cast<double>(database.flushes())
     );
     counts = Counts();
@@ -352,10 +356,13 @@ Task<void> measure(PgDatabase& database, asio::io_context& context) {
     start = std::chrono::steady_clock::now();
     for (int i = 0; i < coroutines; ++i)
         asio::co_spawn(context, buyer(database, orders, counts), asio::detached);
-    while (counts.left > 0) co_await base::system_clock().sleep(milliseconds(1));
+    while (counts.left > 0)
+        co_await base::system_clock().sleep(milliseconds(1));
     fmt::print(
         "transactions of 3 guarded updates and an insert: {} committed, {} refused: {:.0f}/s\n",
-        counts.done, counts.refused, counts.done / seconds_since(start)
+        counts.done,
+        counts.refused,
+        counts.done / seconds_since(start)
     );
     context.stop();
 }

@@ -1,5 +1,6 @@
-// A spike, not a driver: events published with confirms and `mandatory` by rabbitmq-c on a thread of
-// its own, awaited as one batch by a coroutine, as the relay will do it; to see that the outbox port
+// A spike, not a driver: events published with confirms and `mandatory` by rabbitmq-c on a thread
+// of its own, awaited as one batch by a coroutine, as the relay will do it; to see that the outbox
+// port
 // ("mark sent after a confirm with no return") fits, and what waiting for each confirm would cost.
 //   rabbitmq_spike PORT
 #include "base/system_clock.hpp"
@@ -46,7 +47,15 @@ public:
         amqp_channel_open(connection_, channel);
         amqp_confirm_select(connection_, channel);
         amqp_exchange_declare(
-            connection_, channel, exchange, amqp_cstring_bytes("topic"), 0, 1, 0, 0, amqp_empty_table
+            connection_,
+            channel,
+            exchange,
+            amqp_cstring_bytes("topic"),
+            0,
+            1,
+            0,
+            0,
+            amqp_empty_table
         );
         amqp_table_entry_t quorum;
         quorum.key = amqp_cstring_bytes("x-queue-type");
@@ -73,14 +82,21 @@ public:
             properties._flags = AMQP_BASIC_DELIVERY_MODE_FLAG;
             properties.delivery_mode = 2;
             const int sent = amqp_basic_publish(
-                connection_, channel, exchange, amqp_cstring_bytes(event.type.c_str()), 1, 0,
-                &properties, amqp_cstring_bytes(event.data.c_str())
+                connection_,
+                channel,
+                exchange,
+                amqp_cstring_bytes(event.type.c_str()),
+                1,
+                0,
+                &properties,
+                amqp_cstring_bytes(event.data.c_str())
             );
             require(sent == AMQP_STATUS_OK, "publish");
             open.insert(++tag_);
         }
         Confirms confirms;
-        while (!open.empty()) read_one(open, confirms);
+        while (!open.empty())
+            read_one(open, confirms);
         return confirms;
     }
 
@@ -114,7 +130,8 @@ Task<double> rate(BlockingPool& thread, Publisher& publisher, std::size_t size, 
     const auto start = std::chrono::steady_clock::now();
     std::size_t acked = 0;
     const std::function<void()> job = [&] { acked += publisher.publish(batch).acked; };
-    for (int i = 0; i < batches; ++i) co_await thread.run(job);
+    for (int i = 0; i < batches; ++i)
+        co_await thread.run(job);
     require(acked == size * static_cast<std::size_t>(batches), "every event confirmed");
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
     co_return static_cast<double>(acked) / took.count();
@@ -133,7 +150,9 @@ Task<void> measure(BlockingPool& thread, int port, asio::io_context& context) {
         confirms = publisher.publish(batch);
     };
     co_await thread.run(stray);
-    fmt::print("an unroutable event: {} acked and {} returned\n", confirms.acked, confirms.returned);
+    fmt::print(
+        "an unroutable event: {} acked and {} returned\n", confirms.acked, confirms.returned
+    );
     context.stop();
 }
 
