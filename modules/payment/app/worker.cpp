@@ -1,0 +1,210 @@
+#include "app/worker.hpp"
+
+#include "app/settle.hpp"
+#include "domain/retry.hpp"
+#include "souk/failpoint.hpp"
+#include "store/payment_store.hpp"
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/system/system_error.hpp>
+
+namespace souk::payment::app {
+
+namespace {
+
+constexpr microseconds poll = seconds(1);
+constexpr microseconds database_timeout = seconds(10);
+/// How much longer a lease is than a send: time to commit the answer.
+constexpr microseconds lease_margin = seconds(10);
+
+Counter& attempts_total(Metrics& metrics, std::string_view outcome) {
+    return metrics.counter(
+        "payment_attempts_total", "Answers of the payment provider", {{"outcome", outcome}}
+    );
+}
+
+/// The database's errors of a body that fills `attempts`.
+Task<Result<void>> claim_into(
+    Transaction& tx,
+    Timestamp now,
+    Timestamp until,
+    std::size_t limit,
+    std::vector<domain::Attempt>& attempts
+) {
+    auto claimed = co_await store::claim_attempts(tx, now, until, limit);
+    if (!claimed) co_return claimed.error();
+    attempts = std::move(*claimed);
+    co_return Result<void>();
+}
+
+}  // namespace
+
+struct Worker::Sending {
+    asio::cancellation_signal cancel;
+};
+
+Worker::Worker(
+    WorkerOptions options,
+    Executor executor,
+    Database& database,
+    Bus& bus,
+    Clock& clock,
+    Logger log,
+    Metrics& metrics,
+    std::shared_ptr<Provider> provider
+)
+    : options_(options)
+    , executor_(executor)
+    , database_(database)
+    , bus_(bus)
+    , clock_(clock)
+    , log_(log)
+    , provider_(std::move(provider))
+    , captured_(attempts_total(metrics, "captured"))
+    , declined_(attempts_total(metrics, "declined"))
+    , refunded_(attempts_total(metrics, "refunded"))
+    , unknown_(attempts_total(metrics, "unknown"))
+    , work_(executor, clock)
+    , drained_(executor, clock) {}
+
+void Worker::start() {
+    running_ = true;
+    spawn(executor_, [self = shared_from_this()] { return self->run(); });
+}
+
+void Worker::wake() {
+    asio::post(executor_, [self = shared_from_this()] { self->work_.notify(); });
+}
+
+Task<void> Worker::stop(Deadline deadline) {
+    auto self = shared_from_this();
+    stopping_ = true;
+    work_.notify();
+    auto waiting = in_hand_;  // a cancellation may end one and change the set
+    for (const auto& sending : waiting)
+        sending->cancel.emit(asio::cancellation_type::terminal);
+    while ((running_ || !in_hand_.empty()) && !deadline.passed(clock_))
+        co_await drained_.wait(deadline.remaining(clock_));
+}
+
+Deadline Worker::database_deadline() const {
+    return Deadline(clock_, database_timeout);
+}
+
+Task<void> Worker::run() {
+    while (!stopping_) {
+        auto free = options_.limit - in_hand_.size();
+        if (free > 0) {
+            auto claimed = co_await claim(free);
+            backlog_ = claimed == free;
+        }
+        co_await work_.wait(poll);
+    }
+    running_ = false;
+    drained_.notify();
+}
+
+Task<std::size_t> Worker::claim(std::size_t limit) {
+    std::vector<domain::Attempt> attempts;
+    const auto now = clock_.now();
+    const auto until = now + options_.step_timeout + lease_margin;
+    TransactionBody body = [&](Transaction& tx) {
+        return claim_into(tx, now, until, limit, attempts);
+    };
+    auto committed = co_await database_.transact(body, database_deadline());
+    if (!committed) {
+        log_.warn("attempts could not be claimed", {{"error", committed.error().detail}});
+        co_return 0;
+    }
+    for (auto& attempt : attempts)
+        send(std::move(attempt));
+    co_return attempts.size();
+}
+
+void Worker::send(domain::Attempt attempt) {
+    auto sending = std::make_shared<Sending>();
+    in_hand_.insert(sending);
+    auto ended = [self = shared_from_this(), sending](const std::exception_ptr&) {
+        self->in_hand_.erase(sending);
+        if (self->backlog_) self->work_.notify();
+        self->drained_.notify();
+    };
+    auto token = asio::bind_cancellation_slot(sending->cancel.slot(), std::move(ended));
+    auto work = process(std::move(attempt), sending);
+    asio::co_spawn(executor_, std::move(work), std::move(token));
+}
+
+Task<void> Worker::process(domain::Attempt attempt, std::shared_ptr<Sending> sending) {
+    co_await asio::this_coro::throw_if_cancelled(false);
+    const std::string id = attempt.id;
+    try {
+        co_await process_step(std::move(attempt), std::move(sending));
+    } catch (const std::exception& fault) {
+        // The lease brings the attempt back; one broken attempt must not stop the others.
+        log_.error("an attempt failed", {{"attempt_id", id}, {"error", fault.what()}});
+    }
+}
+
+Task<void> Worker::process_step(domain::Attempt attempt, std::shared_ptr<Sending>) {
+    if (stopping_ || failpoint::hit("payment.after_claim")) co_return;
+    auto answer = co_await ask(attempt);
+    // What is known now must be written down: no cancellation from here on.
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    if (failpoint::hit("payment.after_charge")) co_return;
+    if (answer)
+        co_await settle(std::move(attempt), *answer);
+    else
+        co_await postpone(std::move(attempt), answer.error());
+}
+
+Task<Result<Answer>> Worker::ask(domain::Attempt attempt) {
+    Deadline deadline(clock_, options_.step_timeout);
+    if (attempt.is_refund()) {
+        RefundRequest request(attempt.id, attempt.charge_id, attempt.total);
+        co_return co_await provider_->refund(std::move(request), deadline);
+    }
+    ChargeRequest request(attempt.id, attempt.order_id, attempt.token, attempt.total);
+    co_return co_await provider_->charge(std::move(request), deadline);
+}
+
+Task<void> Worker::settle(domain::Attempt attempt, Answer answer) {
+    TransactionBody body = [&](Transaction& tx) {
+        return attempt.is_refund() ? settle_refund(tx, clock_, attempt, answer)
+                                   : settle_charge(tx, clock_, attempt, answer);
+    };
+    auto committed = co_await database_.transact(body, database_deadline());
+    if (!committed) {
+        // The answer is in the provider's books: the lease brings the attempt back and it repeats.
+        log_.warn(
+            "an answer could not be settled",
+            {{"attempt_id", attempt.id}, {"error", committed.error().code}}
+        );
+        co_return;
+    }
+    bus_.wake();
+    (!answer.done ? declined_ : attempt.is_refund() ? refunded_ : captured_).add();
+    if (failpoint::hit("payment.after_commit")) log_.warn("armed failpoint payment.after_commit");
+}
+
+Task<void> Worker::postpone(domain::Attempt attempt, Error why) {
+    unknown_.add();
+    auto at = clock_.now();
+    if (!stopping_) {  // on a stop the next process may ask at once
+        at += domain::retry_delay(attempt.id, attempt.tries);
+        log_.info(
+            "the provider's answer is unknown, the same attempt is sent again",
+            {{"attempt_id", attempt.id}, {"tries", attempt.tries}, {"error", why.code}}
+        );
+    }
+    TransactionBody body = [&](Transaction& tx) {
+        return store::reschedule_attempt(tx, attempt.id, attempt.tries, at);
+    };
+    auto committed = co_await database_.transact(body, database_deadline());
+    if (!committed) log_.warn("an attempt could not be rescheduled", {{"attempt_id", attempt.id}});
+}
+
+}  // namespace souk::payment::app

@@ -1,0 +1,121 @@
+// Wires payment together: the work queue, the worker, the provider, the ledger.
+#include "souk/module.hpp"
+
+#include "app/accept_order.hpp"
+#include "app/read.hpp"
+#include "app/simulated_provider.hpp"
+#include "app/void_order.hpp"
+#include "app/worker.hpp"
+#include "http/routes.hpp"
+#include "souk/embedded.hpp"
+#include "souk/order/events.hpp"
+#include "souk/payment/events.hpp"
+
+namespace souk::embedded {
+std::span<const File> payment();
+}
+
+namespace souk::payment {
+
+namespace {
+
+class PaymentModule final : public Module {
+public:
+    explicit PaymentModule(ModuleDeps deps)
+        : clock_(deps.clock)
+        , bus_(deps.bus)
+        , provider_kind_(deps.settings.text("provider"))
+        , provider_(std::make_shared<app::SimulatedProvider>(
+              deps.executor, deps.blocking, deps.clock, deps.data / "provider.log"
+          ))
+        , reader_(deps.database, provider_)
+        , api_(deps.database, deps.clock) {
+        app::WorkerOptions options(
+            static_cast<std::size_t>(deps.settings.integer("workers")),
+            deps.settings.duration("step_timeout")
+        );
+        worker_ = std::make_shared<app::Worker>(
+            options,
+            deps.executor,
+            deps.database,
+            deps.bus,
+            deps.clock,
+            deps.log,
+            deps.metrics,
+            provider_
+        );
+        deps.peers.provide<Api>(api_);
+    }
+
+    http::Routes routes() override { return http_api::routes(reader_); }
+    http::Routes internal_routes() override { return http_api::internal_routes(reader_); }
+
+    std::vector<Subscription> subscriptions() override {
+        std::vector<Subscription> all;
+        all.emplace_back(
+            std::string(order::events::placed),
+            [this](Transaction& tx, const Event& event) { return placed(tx, event); }
+        );
+        return all;
+    }
+
+    Task<Result<void>> start() override {
+        if (provider_kind_ != "simulated")
+            co_return invalid("bad_setting", "modules.payment.provider: only \"simulated\" exists");
+        auto opened = co_await provider_->open();
+        if (!opened) co_return opened.error();
+        worker_->start();
+        co_return Result<void>();
+    }
+
+    Task<void> stop(Deadline deadline) override { return worker_->stop(deadline); }
+
+private:
+    /// Wakes before the commit. On SQLite the worker's claim queues behind it on the one writer and
+    /// so sees its rows; where it might not, the poll finds them.
+    Task<Result<void>> placed(Transaction& tx, Event event) {
+        auto accepted = co_await app::accept_order(tx, clock_, std::move(event));
+        if (accepted) {
+            worker_->wake();
+            bus_.wake();
+        }
+        co_return accepted;
+    }
+
+    const Clock& clock_;
+    Bus& bus_;
+    std::string provider_kind_;
+    std::shared_ptr<app::Provider> provider_;
+    app::Reader reader_;
+    app::LocalApi api_;
+    std::shared_ptr<app::Worker> worker_;
+};
+
+std::vector<Migration> migrations() {
+    std::vector<Migration> all;
+    for (const auto& file : embedded::payment()) {
+        auto name = file.path;
+        name.remove_prefix(std::string_view("migrations/").size());
+        name.remove_suffix(std::string_view(".sql").size());
+        all.push_back(Migration{name, file.content});
+    }
+    return all;
+}
+
+}  // namespace
+
+const ModuleInfo& module() {
+    static const ModuleInfo info{
+        .name = "payment",
+        .calls = {},
+        .publishes = {events::captured, events::declined, events::refunded},
+        .listens = {order::events::placed},
+        .migrations = migrations(),
+        .create = [](ModuleDeps deps) -> std::unique_ptr<Module> {
+            return std::make_unique<PaymentModule>(std::move(deps));
+        },
+    };
+    return info;
+}
+
+}  // namespace souk::payment
