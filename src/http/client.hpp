@@ -37,7 +37,7 @@ public:
 
 private:
     struct State;
-    std::unique_ptr<State> state_;
+    std::shared_ptr<State> state_;  // shared with the watch over the deadline
 };
 
 }  // namespace souk::http

@@ -1,0 +1,121 @@
+// One thread's part of a server: its acceptor, its connections, its dispatcher. All members run on
+// the worker's executor. A sweep over the connections enforces their deadlines, which costs a
+// request two stores where a timer of its own would cost two system calls.
+#pragma once
+
+#include "base/signal.hpp"
+#include "http/dispatch.hpp"
+#include "http/forwarded.hpp"
+#include "http/gate.hpp"
+#include "http/serialize.hpp"
+#include "http/server.hpp"
+
+#include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/basic_stream_socket.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace souk::http {
+
+using Protocol = asio::generic::stream_protocol;  // TCP and Unix sockets alike
+using Socket = asio::basic_stream_socket<Protocol, Executor>;
+using Acceptor = asio::basic_socket_acceptor<Protocol, Executor>;
+
+/// A connection as its worker sees it.
+class Watched {
+public:
+    virtual ~Watched() = default;
+    /// Ends what the connection waits for when that took too long.
+    virtual void expire(SteadyTime now) = 0;
+    /// No further request: an idle connection ends now, a busy one after its answer.
+    virtual void drain() = 0;
+    /// Ends at once; a handler still running finds nobody to answer.
+    virtual void abort() = 0;
+};
+
+/// What the threads of one server share: touched when a connection comes or goes, never between.
+class Shared {
+public:
+    Shared(ServerOptions options, Clock& clock, TrustedProxies trusted)
+        : options(std::move(options)), clock(clock), trusted(std::move(trusted)) {}
+
+    /// False when the server, or this address, has as many as it may. An IPv6 client owns a /64.
+    bool enter(const std::string& key);
+    void leave(const std::string& key);
+    /// The key of `peer` for enter(); empty (never limited by address) for proxies and Unix
+    /// sockets.
+    std::string key_of(std::string_view peer) const;
+
+    const ServerOptions options;
+    Clock& clock;
+    const TrustedProxies trusted;
+
+private:
+    std::mutex mutex_;
+    std::size_t connections_ = 0;
+    std::unordered_map<std::string, std::size_t> by_address_;
+};
+
+class Worker : public std::enable_shared_from_this<Worker> {
+public:
+    Worker(
+        Executor executor,
+        std::shared_ptr<Shared> shared,
+        const Router& router,
+        Edge* edge,
+        Metrics& metrics,
+        std::size_t in_flight
+    );
+
+    /// Starts to accept from `acceptor`, which listens.
+    void start(Acceptor acceptor);
+    /// Starts to sweep only: connections come from elsewhere.
+    void start();
+    void begin_drain(Deadline deadline);
+    /// Returns when the last connection is gone, or at the deadline.
+    Task<void> drained();
+
+    void add(Watched& connection) { connections_.insert(&connection); }
+    void remove(Watched& connection);
+
+    const Executor& executor() const { return executor_; }
+    bool draining() const { return draining_; }
+    Shared& shared() { return *shared_; }
+    Clock& clock() { return shared_->clock; }
+    const ServerLimits& limits() const { return shared_->options.limits; }
+    Dispatcher& dispatcher() { return dispatcher_; }
+    std::string_view date() { return dates_.at(shared_->clock.now()); }
+
+private:
+    Task<void> accept_all(std::shared_ptr<Worker> self);
+    Task<void> sweep(std::shared_ptr<Worker> self);
+    void take(Socket socket, const Protocol::endpoint& peer);
+    void task_ended();
+
+    Executor executor_;
+    std::shared_ptr<Shared> shared_;
+    Dispatcher dispatcher_;
+    DateCache dates_;
+    std::optional<Acceptor> acceptor_;
+    std::unordered_set<Watched*> connections_;
+    asio::cancellation_signal stop_sweep_;
+    microseconds tick_;
+    int tasks_ = 0;  // of accept_all and sweep, those that run
+    bool draining_ = false;
+    bool finished_ = false;
+    SteadyTime drain_until_ = SteadyTime::max();
+    std::shared_ptr<base::Signal> emptied_;
+    std::shared_ptr<base::Signal> tasks_done_;
+};
+
+/// Serves requests on `socket` until it ends. `peer`: the address without a port, or "unix".
+void serve(std::shared_ptr<Worker> worker, Socket socket, std::string peer, std::string key);
+
+}  // namespace souk::http
