@@ -19,6 +19,7 @@ namespace souk::host {
 struct HostOptions {
     std::vector<const ModuleInfo*> available;  // every module of this binary
     std::vector<std::string> wanted;           // names; empty: all
+    std::string version;                       // of the API, in /openapi.json
     /// The contexts that serve; background tasks run on the first.
     std::vector<Executor> threads;
 };

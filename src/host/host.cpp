@@ -1,0 +1,362 @@
+#include "host/host.hpp"
+
+#include "cache/memory.hpp"
+#include "events/event_bus.hpp"
+#include "gateway/gateway.hpp"
+#include "host/data_folder.hpp"
+#include "host/edges.hpp"
+#include "host/health.hpp"
+#include "host/plan.hpp"
+#include "host/storage.hpp"
+#include "host/wiring.hpp"
+#include "host/words.hpp"
+#include "http/dispatch.hpp"
+#include "http/server.hpp"
+#include "souk/log.hpp"
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <filesystem>
+#include <optional>
+
+namespace souk::host {
+namespace {
+
+constexpr std::size_t blocking_threads = 2;
+constexpr std::size_t blocking_queue = 256;
+constexpr std::size_t rate_keys = 100'000;
+constexpr std::size_t internal_in_flight = 1'000;
+constexpr seconds stop_time{15};  // after the drain wait; orchestrators kill after 30 s
+
+enum class Phase : std::uint8_t { starting, ready, stopping };
+
+std::string_view to_string(Phase phase) {
+    switch (phase) {
+        case Phase::starting:
+            return "starting";
+        case Phase::ready:
+            return "ready";
+        case Phase::stopping:
+            return "stopping";
+    }
+    return {};
+}
+
+std::vector<std::string> split_list(const std::string& text) {
+    std::vector<std::string> out;
+    std::string item;
+    for (char c : text + ',') {
+        if (c != ',' && c != ' ') item += c;
+        if (c == ',' && !item.empty()) out.push_back(std::exchange(item, {}));
+    }
+    return out;
+}
+
+http::Route page(std::string path, std::string summary, http::Handler handler) {
+    return http::Route(
+               http::Method::get,
+               std::move(path),
+               http::Access::everyone(),
+               std::move(summary),
+               std::move(handler)
+    )
+        .rate(http::RateClass::none);
+}
+
+}  // namespace
+
+/// In the order in which things may depend on each other: destroyed from the bottom up.
+struct Host::State {
+    State(Config config, HostOptions options, Clock& clock, Metrics& metrics)
+        : config(std::move(config))
+        , options(std::move(options))
+        , clock(clock)
+        , metrics(metrics)
+        , main(this->options.threads.front()) {}
+
+    Result<void> prepare();
+    Result<void> build();
+    Task<Result<void>> start_modules();
+    Task<Result<void>> start_edge();
+    Task<void> stop_servers(Deadline deadline);
+    Readiness readiness() const;
+    std::unique_ptr<http::Server> make_server(
+        std::string name, const http::Router& router, http::Edge& edge
+    );
+
+    Config config;
+    HostOptions options;
+    Clock& clock;
+    Metrics& metrics;
+    Executor main;  // background tasks
+    Logger log{"host"};
+    std::atomic<Phase> phase = Phase::starting;
+
+    std::optional<DataFolder> folder;
+    Plan plan;
+    std::unique_ptr<Cache> cache;
+    std::unique_ptr<RateLimiter> limiter;
+    std::unique_ptr<BlockingPool> blocking;
+    std::vector<Store> stores;
+    std::unique_ptr<events::EventBus> bus;
+    PeerTable peers;
+    Wiring wiring;
+    std::atomic<std::size_t> started = 0;  // modules, in the plan's order
+    bool bus_started = false;
+    std::unique_ptr<gateway::Gateway> gateway;
+    bool gateway_started = false;
+    ControlEdge control_edge;
+    AnonymousEdge anonymous_edge;
+    std::string openapi;
+    std::unique_ptr<http::Dispatcher> dispatcher;  // of requests from this process
+    std::unique_ptr<http::Server> metrics_server;
+    std::unique_ptr<http::Server> control_server;
+    std::unique_ptr<http::Server> public_server;
+};
+
+Result<void> Host::State::prepare() {
+    auto planned = make_plan(options.available, options.wanted);
+    if (!planned) return planned.error();
+    plan = std::move(*planned);
+    auto locked = DataFolder::lock(config.text("data.dir"));
+    if (!locked) return locked.error();
+    folder.emplace(std::move(*locked));
+    auto opened = open_stores(*folder, config, plan.modules, clock);
+    if (!opened) return opened.error();
+    stores = std::move(*opened);
+    return Result<void>();
+}
+
+Result<void> Host::State::build() {
+    cache = cache::make_memory_cache(
+        clock, static_cast<std::size_t>(config.integer("cache.max_bytes"))
+    );
+    limiter = cache::make_memory_rate_limiter(clock, rate_keys);
+    blocking = std::make_unique<BlockingPool>("blocking", blocking_threads, blocking_queue);
+    events::EmbeddedBusOptions bus_options;
+    bus_options.batch = static_cast<std::size_t>(config.integer("bus.batch"));
+    bus_options.max_attempts = static_cast<int>(config.integer("bus.max_attempts"));
+    bus_options.poll = config.duration("bus.poll");
+    bus = events::make_embedded_bus(main, clock, metrics, bus_options);
+
+    for (Store& store : stores) {
+        const ModuleInfo& info = *store.info;
+        ModuleDeps deps{
+            main,
+            *blocking,
+            *store.database,
+            *bus,
+            *cache,
+            clock,
+            Logger(info.name),
+            metrics,
+            config.section(fmt::format("modules.{}", info.name)),
+            wiring.peers_of(info, peers),
+            store.folder};
+        wiring.create(info, std::move(deps));
+    }
+    wiring.add_host_routes(health_routes([this] { return readiness(); }));
+    http::Routes documents;
+    documents.push_back(page(
+        "/openapi.json",
+        "This API as OpenAPI 3.1",
+        [this](const CallContext&, const http::Request&) -> Task<Result<http::Response>> {
+            co_return http::Response(200, "application/json", openapi);
+        }
+    ));
+    wiring.add_public_routes(std::move(documents));
+    http::Routes exposition;
+    exposition.push_back(page(
+        "/metrics",
+        "Prometheus metrics",
+        [this](const CallContext&, const http::Request&) -> Task<Result<http::Response>> {
+            co_return http::Response(
+                200, "text/plain; version=0.0.4; charset=utf-8", metrics.expose()
+            );
+        }
+    ));
+    wiring.add_metrics_routes(std::move(exposition));
+    auto wired = wiring.finish(peers, plan);
+    if (!wired) return wired;
+    openapi = json::serialize(wiring.public_router.openapi(options.version));
+    for (std::size_t i = 0; i < stores.size(); ++i) {
+        const std::string name(stores[i].info->name);
+        bus->add_publisher(name, *stores[i].database);
+        bus->add_consumer(name, *stores[i].database, wiring.take_subscriptions(i));
+    }
+    dispatcher = std::make_unique<http::Dispatcher>(
+        wiring.control_router, &control_edge, clock, metrics, "command", false, internal_in_flight
+    );
+    return Result<void>();
+}
+
+Task<Result<void>> Host::State::start_modules() {
+    for (std::size_t i = 0; i < stores.size(); ++i) {
+        std::string thrown;
+        try {
+            ++started;  // also a module whose start fails half way is stopped
+            auto result = co_await wiring.module(i).start();
+            if (!result)
+                thrown = result.error().detail;
+            else
+                continue;
+        } catch (const std::exception& e) {
+            thrown = e.what();
+        }
+        co_return unavailable("start", fmt::format("module {}: {}", stores[i].info->name, thrown));
+    }
+    co_return Result<void>();
+}
+
+Task<Result<void>> Host::State::start_edge() {
+    if (!plan.gateway) co_return Result<void>();
+    const Peers view(peers, gateway_name, {gateway_calls});
+    gateway = gateway::make_gateway(
+        main, view.get<user::Api>(), *limiter, clock, config.section("gateway")
+    );
+    gateway_started = true;
+    co_return co_await gateway->start();
+}
+
+Readiness Host::State::readiness() const {
+    Readiness out;
+    out.phase = to_string(phase.load());
+    for (std::size_t i = 0; i < started; ++i) {
+        Health health = wiring.module(i).health();
+        if (!health.ready) out.unready.emplace_back(stores[i].info->name, std::move(health.detail));
+    }
+    return out;
+}
+
+std::unique_ptr<http::Server> Host::State::make_server(
+    std::string name, const http::Router& router, http::Edge& edge
+) {
+    http::ServerOptions server;
+    std::vector<Executor> threads = {main};
+    server.name = std::move(name);
+    server.access_log = false;
+    if (server.name == "public") {
+        server.address = config.text("http.address");
+        server.port = static_cast<std::uint16_t>(config.integer("http.port"));
+        server.access_log = config.boolean("http.access_log");
+        server.trusted_proxies = split_list(config.text("http.trusted_proxies"));
+        threads = options.threads;
+    } else if (server.name == "metrics") {
+        server.address = config.text("metrics.address");
+        server.port = static_cast<std::uint16_t>(config.integer("metrics.port"));
+    } else {
+        server.unix_socket = folder->path() / "souk.sock";
+    }
+    server.limits.connections = static_cast<std::size_t>(config.integer("http.max_connections"));
+    server.limits.connections_per_address =
+        static_cast<std::size_t>(config.integer("http.max_connections_per_address"));
+    server.limits.header_timeout = config.duration("http.header_timeout");
+    server.limits.body_timeout = config.duration("http.body_timeout");
+    server.limits.idle_timeout = config.duration("http.idle_timeout");
+    return http::make_server(std::move(server), std::move(threads), router, &edge, clock, metrics);
+}
+
+Task<void> Host::State::stop_servers(Deadline deadline) {
+    if (public_server) co_await public_server->stop(deadline);
+    if (control_server) co_await control_server->stop(deadline);
+}
+
+Host::Host(Config config, HostOptions options, Clock& clock, Metrics& metrics)
+    : state_(std::make_unique<State>(std::move(config), std::move(options), clock, metrics)) {}
+
+Host::~Host() = default;
+
+Task<Result<std::vector<Migrated>>> Host::migrate() {
+    auto prepared = state_->prepare();
+    if (!prepared) co_return prepared.error();
+    co_return co_await migrate_stores(state_->stores, state_->clock);
+}
+
+Task<Result<void>> Host::open() {
+    State& state = *state_;
+    if (!state.folder) {
+        auto migrated = co_await migrate();
+        if (!migrated) co_return migrated.error();
+    }
+    auto built = state.build();
+    if (!built) co_return built;
+    auto started = co_await state.start_modules();
+    if (!started) co_return started;
+    auto bus = co_await state.bus->start();
+    if (!bus) co_return bus;
+    state.bus_started = true;
+    co_return co_await state.start_edge();
+}
+
+Result<void> Host::listen() {
+    State& state = *state_;
+    auto socket = control_socket(state.folder->path());
+    if (!socket) return socket.error();
+    std::error_code ignored;
+    std::filesystem::remove(
+        *socket, ignored
+    );  // left by a process that was killed; we own the lock
+
+    http::Edge* public_edge = state.gateway.get();
+    if (public_edge == nullptr) public_edge = &state.anonymous_edge;
+    const Wiring& wiring = state.wiring;
+    state.metrics_server =
+        state.make_server("metrics", wiring.metrics_router, state.anonymous_edge);
+    state.control_server = state.make_server("control", wiring.control_router, state.control_edge);
+    state.public_server = state.make_server("public", wiring.public_router, *public_edge);
+    for (http::Server* server :
+         {state.metrics_server.get(), state.control_server.get(), state.public_server.get()}) {
+        auto listening = server->listen();
+        if (!listening) return listening;
+    }
+    state.phase = Phase::ready;
+    return state.folder->announce(port(), metrics_port());
+}
+
+Task<void> Host::stop() {
+    State& state = *state_;
+    state.phase = Phase::stopping;
+    if (state.public_server) {
+        state.folder->withdraw();
+        co_await state.clock.sleep(state.config.duration("http.drain_wait"));
+    }
+    const Deadline deadline(state.clock, stop_time);
+    co_await state.stop_servers(deadline);
+    if (state.gateway_started) co_await state.gateway->stop();
+    if (state.bus_started) co_await state.bus->stop(deadline);
+    while (state.started > 0)
+        co_await state.wiring.module(--state.started).stop(deadline);
+    if (state.metrics_server)  // last: until now it tells that we are stopping
+        co_await state.metrics_server->stop(deadline);
+}
+
+Task<http::Response> Host::dispatch_internal(http::Request request) {
+    State& state = *state_;
+    http::Exchange exchange(state.clock.steady());
+    exchange.has_body = !request.body.empty();
+    exchange.content_length = request.body.size();
+    exchange.request = std::move(request);
+    auto refused = co_await state.dispatcher->admit(exchange);
+    http::Response response;
+    if (refused)
+        response = std::move(*refused);
+    else
+        response = co_await state.dispatcher->answer(exchange);
+    state.dispatcher->conclude(exchange, response);
+    co_return response;
+}
+
+std::uint16_t Host::port() const {
+    return state_->public_server->port();
+}
+
+std::uint16_t Host::metrics_port() const {
+    return state_->metrics_server->port();
+}
+
+const Config& Host::config() const {
+    return state_->config;
+}
+
+}  // namespace souk::host
