@@ -1,0 +1,120 @@
+#include "gateway/gateway.hpp"
+
+#include "gateway/cors.hpp"
+#include "gateway/rate_limits.hpp"
+#include "gateway/trust.hpp"
+
+#include <optional>
+
+namespace souk::gateway {
+
+namespace {
+
+// A revoked session is refused within a second while the feed is up. When it is not, those who can
+// do most harm stop at once, and all others soon.
+constexpr seconds staleness_for_permissions{1};
+constexpr seconds staleness_for_all{60};
+
+/// The credentials of "Bearer <token>"; nothing for another scheme.
+std::optional<std::string_view> bearer_token(std::string_view authorization) {
+    constexpr std::string_view scheme = "bearer ";
+    if (authorization.size() < scheme.size()) return std::nullopt;
+    for (std::size_t i = 0; i < scheme.size(); ++i) {
+        const char c = authorization[i];
+        const char lower = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+        if (lower != scheme[i]) return std::nullopt;
+    }
+    return authorization.substr(scheme.size());
+}
+
+Error revocations_stale() {
+    return unavailable("revocations_stale", "Revoked sessions are not known well enough now.");
+}
+
+class PublicGateway final : public Gateway {
+public:
+    PublicGateway(
+        Executor executor,
+        user::Api& users,
+        RateLimiter& limiter,
+        Clock& clock,
+        const Settings& settings
+    )
+        : trust_(executor, users, clock, settings.duration("revocation_poll"))
+        , limits_(limiter, settings)
+        , cors_(settings.text("cors_origins")) {}
+
+    Task<Result<void>> start() override { return trust_.start(); }
+    Task<void> stop() override { return trust_.stop(); }
+
+    Task<Result<Identity>> admit(
+        const http::Route& route, const http::Request& request, http::Headers& response_headers
+    ) override {
+        auto caller = co_await authenticate(request);
+        std::string subject;  // empty, too, when the token is bad: then the address pays
+        if (caller) subject = caller->subject;
+        auto counted = co_await limits_.take(
+            route.rate_class, subject, request.remote_address, response_headers
+        );
+        if (!counted) co_return counted.error();
+
+        auto allowed = caller ? authorize(route, *caller) : Result<void>(caller.error());
+        if (allowed) co_return caller;
+        if (allowed.error().kind == ErrorKind::unauthenticated)
+            response_headers.set("WWW-Authenticate", challenge(allowed.error()));
+        co_return allowed.error();
+    }
+
+    void finish(const http::Request& request, http::Headers& response_headers) override {
+        cors_.finish(request, response_headers);
+    }
+
+private:
+    /// Nobody when there are no credentials; bad ones are refused even where none are needed, so
+    /// that a client learns of it.
+    Task<Result<Identity>> authenticate(const http::Request& request) {
+        const auto count = request.headers.count("Authorization");
+        if (count == 0) co_return Identity();
+        const auto token = bearer_token(request.headers.get("Authorization"));
+        if (count > 1 || !token) co_return co_await trust_.identify("");
+        co_return co_await trust_.identify(*token);
+    }
+
+    Result<void> authorize(const http::Route& route, const Identity& caller) const {
+        const bool needs_permission = route.access.kind == http::Access::Kind::permission;
+        if (!caller.signed_in()) {
+            if (route.access.kind == http::Access::Kind::everyone) return {};
+            return Error(ErrorKind::unauthenticated, "unauthenticated", "Sign in first.");
+        }
+        if (trust_.staleness() > staleness_for_all) return revocations_stale();
+        if (!needs_permission) return {};
+        if (!caller.may(route.access.name))
+            return Error(ErrorKind::forbidden, "forbidden", "Your account may not do this.");
+        if (trust_.staleness() > staleness_for_permissions) return revocations_stale();
+        return {};
+    }
+
+    /// RFC 6750 §3: an error attribute only when there were credentials.
+    static std::string challenge(const Error& error) {
+        if (error.code != "invalid_token") return R"(Bearer realm="souk")";
+        return R"(Bearer realm="souk", error="invalid_token")";
+    }
+
+    Trust trust_;
+    RateLimits limits_;
+    Cors cors_;
+};
+
+}  // namespace
+
+std::unique_ptr<Gateway> make_gateway(
+    Executor executor,
+    user::Api& users,
+    RateLimiter& limiter,
+    Clock& clock,
+    const Settings& settings
+) {
+    return std::make_unique<PublicGateway>(executor, users, limiter, clock, settings);
+}
+
+}  // namespace souk::gateway

@@ -1,0 +1,164 @@
+#include "gateway/trust.hpp"
+
+#include "base/signal.hpp"
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+
+namespace souk::gateway {
+
+namespace {
+
+constexpr seconds call_timeout{1};
+constexpr seconds key_reload_interval{60};
+constexpr seconds unknown_key_interval{1};
+constexpr std::size_t full_page = 1000;
+// Access tokens live for minutes. By the steady clock, so that no step of wall time shortens it.
+constexpr std::chrono::hours memory_of_revocations{2};
+
+Error invalid_token() {
+    return Error(
+        ErrorKind::unauthenticated, "invalid_token", "The access token is missing or not valid."
+    );
+}
+
+}  // namespace
+
+Trust::Trust(Executor executor, user::Api& users, Clock& clock, milliseconds revocation_poll)
+    : executor_(executor)
+    , users_(users)
+    , clock_(clock)
+    , revocation_poll_(revocation_poll)
+    , verifier_(std::make_shared<const security::TokenVerifier>())
+    , revoked_(std::make_shared<const Sessions>())
+    , revocations_as_of_(clock.steady())
+    , keys_asked_at_(clock.steady()) {}
+
+Trust::~Trust() = default;
+
+Task<Result<void>> Trust::start() {
+    auto keys = co_await load_keys();
+    if (!keys) co_return keys.error();
+    auto revocations = co_await load_revocations();
+    if (!revocations) co_return revocations.error();
+    ended_ = base::Signal::make(executor_);
+    asio::co_spawn(
+        executor_,
+        follow(),
+        asio::bind_cancellation_slot(
+            cancel_.slot(),
+            [this, ended = ended_](const std::exception_ptr& failure) {
+                const bool cancelled = stopping_;
+                ended->set();
+                if (failure && !cancelled) std::rethrow_exception(failure);
+            }
+        )
+    );
+    co_return Result<void>();
+}
+
+Task<void> Trust::stop() {
+    if (ended_) co_await asio::co_spawn(executor_, shut_down(), use_task);
+}
+
+Task<void> Trust::shut_down() {
+    stopping_ = true;
+    cancel_.emit(asio::cancellation_type::terminal);
+    co_await ended_->wait();
+}
+
+Task<void> Trust::follow() {
+    SteadyTime reload_keys_at = clock_.steady() + key_reload_interval;
+    while (co_await clock_.sleep(revocation_poll_)) {
+        auto loaded = co_await load_revocations();
+        report(loaded);
+        if (clock_.steady() < reload_keys_at) continue;
+        auto keys = co_await load_keys();
+        report(keys);
+        forget_old_revocations();
+        reload_keys_at = clock_.steady() + key_reload_interval;
+    }
+}
+
+CallContext Trust::call_context() const {
+    return CallContext(Deadline(clock_, call_timeout));
+}
+
+Task<Result<void>> Trust::load_keys() {
+    keys_asked_at_.store(clock_.steady());
+    auto keys = co_await users_.signing_keys(call_context());
+    if (!keys) co_return keys.error();
+    if (keys->empty()) co_return unavailable("signing_keys", "The user module has no signing key.");
+    std::map<std::string, std::string, std::less<>> by_kid;
+    for (auto& key : *keys)
+        by_kid.emplace(std::move(key.kid), std::move(key.public_key));
+    auto verifier = std::make_shared<security::TokenVerifier>();
+    verifier->set_keys(std::move(by_kid));
+    verifier_.store(std::move(verifier));
+    co_return Result<void>();
+}
+
+Task<Result<void>> Trust::load_revocations() {
+    for (;;) {
+        const SteadyTime asked_at = clock_.steady();  // what comes may be as old as that
+        auto page = co_await users_.revocations(call_context(), position_);
+        if (!page) co_return page.error();
+        remember(*page);
+        if (page->size() >= full_page) continue;
+        revocations_as_of_.store(asked_at);
+        co_return Result<void>();
+    }
+}
+
+void Trust::remember(const std::vector<user::Revocation>& page) {
+    if (page.empty()) return;
+    auto revoked = std::make_shared<Sessions>(*revoked_.load());
+    for (const auto& revocation : page) {
+        revoked->insert(revocation.session);
+        remembered_.emplace_back(clock_.steady(), revocation.session);
+        position_ = std::max(position_, revocation.position);
+    }
+    revoked_.store(std::move(revoked));
+}
+
+void Trust::forget_old_revocations() {
+    const SteadyTime oldest = clock_.steady() - memory_of_revocations;
+    if (remembered_.empty() || remembered_.front().since >= oldest) return;
+    auto revoked = std::make_shared<Sessions>(*revoked_.load());
+    for (; !remembered_.empty() && remembered_.front().since < oldest; remembered_.pop_front())
+        revoked->erase(remembered_.front().session);
+    revoked_.store(std::move(revoked));
+}
+
+void Trust::report(const Result<void>& loaded) {
+    const bool lost = !loaded;
+    if (lost && !lost_)
+        log_.warn(
+            "the user module's revocations are out of reach", {{"code", loaded.error().code}}
+        );
+    if (!lost && lost_) log_.info("the user module's revocations are followed again");
+    lost_ = lost;
+}
+
+bool Trust::claim_key_reload() {
+    const SteadyTime now = clock_.steady();
+    SteadyTime last = keys_asked_at_.load();
+    return now - last >= unknown_key_interval && keys_asked_at_.compare_exchange_strong(last, now);
+}
+
+Task<Result<Identity>> Trust::identify(std::string_view token) {
+    if (!verifier_.load()->knows_header_of(token) && claim_key_reload()) {
+        auto loaded = co_await load_keys();
+        if (!loaded) log_.warn("signing keys are out of reach", {{"code", loaded.error().code}});
+    }
+    auto claims = verifier_.load()->verify(token, clock_.now());
+    if (!claims) co_return invalid_token();
+    if (revoked_.load()->contains(claims->identity.session)) co_return invalid_token();
+    co_return std::move(claims->identity);
+}
+
+microseconds Trust::staleness() const {
+    return clock_.steady() - revocations_as_of_.load();
+}
+
+}  // namespace souk::gateway

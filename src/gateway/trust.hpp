@@ -1,0 +1,86 @@
+// Which access tokens to believe: the user module's signing keys and its log of revoked sessions,
+// both followed from one background task and read by every I/O thread through a snapshot that is
+// swapped as a whole, so that no request waits for a lock or for the user module.
+#pragma once
+
+#include "security/tokens.hpp"
+#include "souk/async.hpp"
+#include "souk/clock.hpp"
+#include "souk/log.hpp"
+#include "souk/user/api.hpp"
+
+#include <boost/asio/cancellation_signal.hpp>
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+
+namespace souk::base {
+class Signal;
+}
+
+namespace souk::gateway {
+
+class Trust {
+public:
+    Trust(Executor executor, user::Api& users, Clock& clock, milliseconds revocation_poll);
+    ~Trust();
+
+    /// Loads both, then follows them. Errors: what user answers.
+    Task<Result<void>> start();
+    Task<void> stop();
+
+    /// From any thread. When the token's key is unknown, asks for newer keys, at most once a
+    /// second. Errors: `unauthenticated` "invalid_token", the same for every fault.
+    Task<Result<Identity>> identify(std::string_view token);
+
+    /// How old our knowledge of revocations is.
+    microseconds staleness() const;
+
+private:
+    struct StringHash : std::hash<std::string_view> {
+        using is_transparent = void;
+    };
+    using Sessions = std::unordered_set<std::string, StringHash, std::equal_to<>>;
+
+    Task<Result<void>> load_keys();
+    Task<Result<void>> load_revocations();
+    Task<void> follow();
+    Task<void> shut_down();
+    bool claim_key_reload();
+    void remember(const std::vector<user::Revocation>& page);
+    void forget_old_revocations();
+    void report(const Result<void>& loaded);
+    CallContext call_context() const;
+
+    Executor executor_;
+    user::Api& users_;
+    Clock& clock_;
+    const milliseconds revocation_poll_;
+    Logger log_{"gateway"};
+
+    // Read by all threads.
+    std::atomic<std::shared_ptr<const security::TokenVerifier>> verifier_;
+    std::atomic<std::shared_ptr<const Sessions>> revoked_;
+    std::atomic<SteadyTime> revocations_as_of_;
+    std::atomic<SteadyTime> keys_asked_at_;
+
+    // Touched by the following task only (and by start(), before it runs).
+    struct Remembered {
+        Remembered(SteadyTime since, std::string session)
+            : since(since), session(std::move(session)) {}
+        SteadyTime since;
+        std::string session;
+    };
+    std::deque<Remembered> remembered_;
+    std::int64_t position_ = 0;
+    bool lost_ = false;
+    bool stopping_ = false;
+    asio::cancellation_signal cancel_;
+    std::shared_ptr<base::Signal> ended_;  // null until it runs
+};
+
+}  // namespace souk::gateway
