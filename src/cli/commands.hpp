@@ -1,0 +1,50 @@
+// The command line: `run` parses it and calls one of the commands, each in a file of its own.
+// Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
+#pragma once
+
+#include "host/config.hpp"
+
+#include <string>
+#include <vector>
+
+namespace souk::cli {
+
+int run(int argc, char** argv);
+
+/// What every command that needs the configuration takes: --config, --data, --set.
+struct CommonOptions {
+    std::string config_file;
+    std::vector<host::ConfigFlag> flags;
+};
+
+struct ServeOptions {
+    CommonOptions common;
+    std::vector<std::string> modules;  // empty: all
+    bool demo = false;
+};
+int serve(const ServeOptions& options);
+
+int migrate(const CommonOptions& options);
+
+struct SeedOptions {
+    CommonOptions common;
+    bool demo = false;
+    std::string email;  // --account; empty: none
+    std::string role;
+    std::string name;
+    std::string credentials_file;  // empty: print the password once
+};
+int seed(const SeedOptions& options);
+
+int topology(bool as_json);
+
+int config_check(const CommonOptions& options);
+int config_show(const CommonOptions& options, bool as_json);
+
+struct HealthcheckOptions {
+    CommonOptions common;
+    std::string url;  // empty: the server of the data folder
+};
+int healthcheck(const HealthcheckOptions& options);
+
+}  // namespace souk::cli

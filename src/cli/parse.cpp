@@ -1,0 +1,217 @@
+// The grammar of the command line. CLI11 is slow to compile: it is included here only.
+#include "cli/commands.hpp"
+#include "cli/common.hpp"
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <fmt/format.h>
+
+#include <functional>
+#include <memory>
+
+namespace souk::cli {
+namespace {
+
+using Run = std::function<int()>;
+
+constexpr const char* examples = R"(
+Examples:
+  souk serve --demo                    a shop with data in it, and a session to paste
+  souk serve --data /var/lib/souk --set http.address=0.0.0.0
+  SOUK__HTTP__PORT=8080 souk serve     every setting is also a variable
+  souk seed --account me@example.com --role admin
+  souk config show                     every setting, its value, where it came from
+  souk topology                        what the shop is made of
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.)";
+
+/// The parser, and the command that it found.
+class CommandLine {
+public:
+    CommandLine() : app_("souk: an e-commerce platform in one binary", "souk") {
+        app_.set_version_flag("--version", SOUK_VERSION, "Print the version");
+        app_.set_help_flag("-h,--help", "Print this help");
+        app_.footer(examples);
+        app_.require_subcommand(1);
+        add_serve();
+        add_migrate();
+        add_seed();
+        add_topology();
+        add_config();
+        add_healthcheck();
+        add("version", "Print the version", [] {
+            fmt::print("{}\n", SOUK_VERSION);
+            return exit_ok;
+        });
+    }
+
+    int run(int argc, char** argv) {
+        try {
+            app_.parse(argc, argv);
+        } catch (const CLI::ParseError& fault) {
+            return app_.exit(fault) == 0 ? exit_ok : exit_usage;
+        }
+        return run_();
+    }
+
+private:
+    CLI::App* add(std::string name, std::string description, Run run, CLI::App* parent = nullptr) {
+        CLI::App* command = (parent != nullptr ? parent : &app_)
+                                ->add_subcommand(std::move(name), std::move(description));
+        command->callback([this, run = std::move(run)] { run_ = run; });
+        return command;
+    }
+
+    /// An option that is another way to write a setting.
+    static void add_setting(
+        CLI::App* command,
+        CommonOptions& common,
+        const std::string& option,
+        const std::string& key,
+        const std::string& description
+    ) {
+        command
+            ->add_option_function<std::string>(
+                option,
+                [&common, option, key](const std::string& value) {
+                    common.flags.emplace_back(option, key + '=' + value);
+                },
+                description
+            )
+            ->type_name(key == "data.dir" ? "DIR" : "PORT");
+    }
+
+    static void add_common(CLI::App* command, CommonOptions& common) {
+        add_setting(command, common, "--data", "data.dir", "The shop's folder [.souk-data]");
+        command->add_option("--config", common.config_file, "A file of settings (TOML)")
+            ->type_name("FILE");
+        command
+            ->add_option_function<std::vector<std::string>>(
+                "--set",
+                [&common](const std::vector<std::string>& assignments) {
+                    for (const std::string& assignment : assignments)
+                        common.flags.emplace_back("--set", assignment);
+                },
+                "Set one setting; may be repeated"
+            )
+            ->type_name("KEY=VALUE")
+            ->allow_extra_args(false);
+    }
+
+    void add_serve() {
+        CLI::App* command = add("serve", "Run the shop", [this] { return cli::serve(serve_); });
+        add_common(command, serve_.common);
+        command->add_option("--modules", serve_.modules, "Load only these, comma-separated [all]")
+            ->delimiter(',')
+            ->type_name("A,B");
+        add_setting(command, serve_.common, "--port", "http.port", "Public port, 0: any [3000]");
+        add_setting(
+            command,
+            serve_.common,
+            "--metrics-port",
+            "metrics.port",
+            "Port of metrics and probes, 0: any [9090]"
+        );
+        command->add_flag(
+            "--demo",
+            serve_.demo,
+            "Fill an empty shop with products, make an admin, show a session to paste"
+        );
+        command->footer("\nSIGTERM or Ctrl-C stops it in order; a second one at once.");
+    }
+
+    void add_migrate() {
+        CLI::App* command = add("migrate", "Bring the databases up to date, then end", [this] {
+            return cli::migrate(migrate_);
+        });
+        add_common(command, migrate_);
+    }
+
+    void add_seed() {
+        CLI::App* command = add("seed", "Put products or an account into the shop", [this] {
+            return cli::seed(seed_);
+        });
+        add_common(command, seed_.common);
+        CLI::Option* demo = command->add_flag("--demo", seed_.demo, "A catalogue of gifts");
+        CLI::Option* account =
+            command
+                ->add_option("--account", seed_.email, "Make this account, or reset its password")
+                ->type_name("EMAIL");
+        command->add_option("--role", seed_.role, "customer, staff, admin or importer")
+            ->needs(account)
+            ->default_val("customer")
+            ->check(CLI::IsMember({"customer", "staff", "admin", "importer"}));
+        command->add_option("--name", seed_.name, "The name of the account's owner")
+            ->needs(account)
+            ->type_name("NAME");
+        command
+            ->add_option(
+                "--credentials",
+                seed_.credentials_file,
+                "Write e-mail and password there (mode 0600) instead of printing them"
+            )
+            ->needs(account)
+            ->type_name("FILE");
+        command->callback([this, demo, account] {
+            if (demo->count() == 0 && account->count() == 0)
+                throw CLI::RequiredError("seed: --demo or --account EMAIL");
+            run_ = [this] { return cli::seed(seed_); };
+        });
+        command->footer("\nExample: souk seed --account me@example.com --role admin");
+    }
+
+    void add_topology() {
+        CLI::App* command = add("topology", "What the shop is made of and who calls whom", [this] {
+            return cli::topology(topology_json_);
+        });
+        command->add_flag("--json", topology_json_, "For programs");
+    }
+
+    void add_config() {
+        CLI::App* config = app_.add_subcommand("config", "Check or show the configuration");
+        config->require_subcommand(1);
+        CLI::App* check = add(
+            "check",
+            "Find every fault in the configuration",
+            [this] { return cli::config_check(config_); },
+            config
+        );
+        add_common(check, config_);
+        CLI::App* show = add(
+            "show",
+            "Every setting, its value and where it came from",
+            [this] { return cli::config_show(config_, config_json_); },
+            config
+        );
+        add_common(show, config_);
+        show->add_flag("--json", config_json_, "For programs");
+    }
+
+    void add_healthcheck() {
+        CLI::App* command = add("healthcheck", "Exit 0 when the server is ready, else 1", [this] {
+            return cli::healthcheck(healthcheck_);
+        });
+        add_common(command, healthcheck_.common);
+        command->add_option("--url", healthcheck_.url, "Ask there instead of the local server")
+            ->type_name("URL");
+    }
+
+    CLI::App app_;
+    Run run_;
+    ServeOptions serve_;
+    CommonOptions migrate_;
+    SeedOptions seed_;
+    bool topology_json_ = false;
+    CommonOptions config_;
+    bool config_json_ = false;
+    HealthcheckOptions healthcheck_;
+};
+
+}  // namespace
+
+int run(int argc, char** argv) {
+    return CommandLine().run(argc, argv);
+}
+
+}  // namespace souk::cli
