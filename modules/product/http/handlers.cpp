@@ -1,0 +1,216 @@
+#include "http/handlers.hpp"
+
+#include "app/change_stock.hpp"
+#include "app/create_product.hpp"
+#include "app/import_products.hpp"
+#include "http/decode.hpp"
+#include "http/encode.hpp"
+#include "store/audit.hpp"
+#include "store/catalogue.hpp"
+
+#include <charconv>
+
+namespace souk::product::http_api {
+
+namespace {
+
+using http::Request;
+using http::Response;
+
+constexpr std::size_t max_search = 100;  // bytes
+
+Error bad_cursor() {
+    return invalid("bad_cursor", "the cursor was not made by this API");
+}
+
+Result<store::Position> read_position(const Request& request) {
+    auto cursor = request.query_param("cursor");
+    if (!cursor) return store::Position();
+    auto fields = http::decode_cursor(*cursor, 2);
+    if (!fields) return fields.error();
+    const std::string& time = (*fields)[0];
+    std::int64_t created_at = 0;
+    auto [end, error] = std::from_chars(time.data(), time.data() + time.size(), created_at);
+    if (error != std::errc{} || end != time.data() + time.size()) return bad_cursor();
+    return store::Position(created_at, (*fields)[1]);
+}
+
+Result<store::ListFilter> read_filter(const Request& request) {
+    store::ListFilter filter;
+    auto limit = request.query_integer("limit", 20, 1, domain::max_page);
+    if (!limit) return limit.error();
+    filter.limit = static_cast<std::size_t>(*limit);
+    auto position = read_position(request);
+    if (!position) return position.error();
+    filter.after = std::move(*position);
+    filter.category = request.query_param("category").value_or("");
+    filter.search = request.query_param("q").value_or("");
+    if (filter.search.size() > max_search || filter.category.size() > max_search)
+        return invalid("bad_query_parameter", "q and category are at most 100 bytes");
+    return filter;
+}
+
+bool matches(std::string_view header, std::string_view etag) {
+    return header == "*" || header.find(etag) != std::string_view::npos;
+}
+
+Response with_etag(const domain::Product& product, int status = 200) {
+    Response response = Response::json(to_json(product), status);
+    response.headers.set("ETag", etag_of(product));
+    return response;
+}
+
+/// The version in If-Match; the stock behind it does not count: a sale must not defeat a new price.
+Result<std::int64_t> expected_version(const Request& request) {
+    std::string_view etag = request.headers.get("if-match");
+    if (etag.empty())
+        return Error(
+            ErrorKind::precondition_required, "if_match_required", "send If-Match with the ETag"
+        );
+    std::int64_t version = 0;
+    if (etag.starts_with('"')) {
+        etag.remove_prefix(1);
+        std::from_chars(etag.data(), etag.data() + etag.size(), version);
+    }
+    return version;  // 0, which no row has, for what is no ETag of ours
+}
+
+struct AuditCursor {
+    AuditCursor() = default;
+    std::string phase = "stock";
+    std::string last;
+};
+
+Result<AuditCursor> read_audit_cursor(const Request& request) {
+    AuditCursor cursor;
+    auto text = request.query_param("cursor");
+    if (!text) return cursor;
+    auto fields = http::decode_cursor(*text, 2);
+    if (!fields) return fields.error();
+    cursor.phase = (*fields)[0];
+    cursor.last = (*fields)[1];
+    return cursor;
+}
+
+std::string two_part_cursor(std::string phase, std::string last) {
+    std::vector<std::string> fields;
+    fields.push_back(std::move(phase));
+    fields.push_back(std::move(last));
+    return http::encode_cursor(fields);
+}
+
+template <class Row>
+json::array to_array(const std::vector<Row>& rows) {
+    json::array data;
+    data.reserve(rows.size());
+    for (const Row& row : rows)
+        data.push_back(to_json(row));
+    return data;
+}
+
+}  // namespace
+
+Answer list_products(app::Services& services, CallContext ctx, Request request) {
+    auto filter = read_filter(request);
+    if (!filter) co_return filter.error();
+    const std::size_t limit = filter->limit++;  // one more shows whether more follow
+    auto products =
+        co_await store::list_products(services.database, std::move(*filter), ctx.deadline);
+    if (!products) co_return products.error();
+    std::string next;
+    if (products->size() > limit) {
+        products->erase(products->begin() + static_cast<std::ptrdiff_t>(limit), products->end());
+        const domain::Product& last = products->back();
+        next = two_part_cursor(std::to_string(to_micros(last.created_at)), last.id);
+    }
+    co_return http::page(to_array(*products), next);
+}
+
+Answer get_product(app::Services& services, CallContext ctx, Request request) {
+    std::string id(request.param("id"));
+    auto product = co_await store::find_product(services.database, std::move(id), ctx.deadline);
+    if (!product) co_return product.error();
+    const bool visible =
+        product->has_value() && ((*product)->price || ctx.identity.may("products:write"));
+    if (!visible) co_return not_found("no such product");
+    const std::string etag = etag_of(**product);
+    if (matches(request.headers.get("if-none-match"), etag)) {
+        Response unchanged(304, {}, {});
+        unchanged.headers.set("ETag", etag);
+        co_return unchanged;
+    }
+    co_return with_etag(**product);
+}
+
+Answer post_product(app::Services& services, CallContext ctx, Request request) {
+    auto input = json::decode_as(request.body, &read_new_product);
+    if (!input) co_return input.error();
+    auto product = co_await app::create_product(services, std::move(*input), ctx.deadline);
+    if (!product) co_return product.error();
+    Response response = with_etag(*product, 201);
+    response.headers.set("Location", "/api/products/" + product->id);
+    co_return response;
+}
+
+Answer patch_product(app::Services& services, CallContext ctx, Request request) {
+    auto version = expected_version(request);
+    if (!version) co_return version.error();
+    auto change = json::decode_as(request.body, &read_change);
+    if (!change) co_return change.error();
+    std::string id(request.param("id"));
+    auto product = co_await app::update_product(
+        services, std::move(id), *version, std::move(*change), ctx.deadline
+    );
+    if (!product) co_return product.error();
+    co_return with_etag(*product);
+}
+
+Answer post_stock(app::Services& services, CallContext ctx, Request request) {
+    auto delta = json::decode_as(request.body, &read_delta);
+    if (!delta) co_return delta.error();
+    app::StockChange change;
+    change.caller = ctx.identity.subject;
+    change.key = request.headers.get("idempotency-key");
+    change.product_id = request.param("id");
+    change.body = std::move(request.body);
+    change.delta = *delta;
+    auto answer =
+        co_await app::change_stock(services, std::move(change), &render_stock, ctx.deadline);
+    if (!answer) co_return answer.error();
+    Response response(200, "application/json", std::move(answer->body));
+    if (answer->replayed) response.headers.set("Idempotency-Replayed", "true");
+    co_return response;
+}
+
+Answer post_import(app::Services& services, CallContext ctx, Request request) {
+    auto products = json::decode_as(request.body, &read_import);
+    if (!products) co_return products.error();
+    auto outcome = co_await app::import_products(services, std::move(*products), ctx.deadline);
+    if (!outcome) co_return outcome.error();
+    co_return Response::json(to_json(*outcome));
+}
+
+/// All stock, then all reservations; a page holds one kind.
+Answer get_audit(app::Services& services, CallContext ctx, Request request) {
+    auto limit = request.query_integer("limit", 100, 1, domain::max_audit_page);
+    if (!limit) co_return limit.error();
+    auto cursor = read_audit_cursor(request);
+    if (!cursor) co_return cursor.error();
+    const auto size = static_cast<std::size_t>(*limit);
+    if (cursor->phase == "stock") {
+        auto rows =
+            co_await store::audit_stock(services.database, cursor->last, size, ctx.deadline);
+        if (!rows) co_return rows.error();
+        std::string next = rows->size() < size ? two_part_cursor("reservation", "")
+                                               : two_part_cursor("stock", rows->back().product_id);
+        co_return http::page(to_array(*rows), next);
+    }
+    auto rows =
+        co_await store::audit_reservations(services.database, cursor->last, size, ctx.deadline);
+    if (!rows) co_return rows.error();
+    std::string next;
+    if (rows->size() == size) next = two_part_cursor("reservation", rows->back().order_id);
+    co_return http::page(to_array(*rows), next);
+}
+
+}  // namespace souk::product::http_api

@@ -1,0 +1,94 @@
+// Wires the product module together: the catalogue, its stock, and the holds of orders.
+#include "souk/module.hpp"
+
+#include "app/hold_alarm.hpp"
+#include "app/local_api.hpp"
+#include "app/periodic.hpp"
+#include "app/settle.hpp"
+#include "http/routes.hpp"
+#include "souk/embedded.hpp"
+
+namespace souk::embedded {
+std::span<const File> product();
+}
+
+namespace souk::product {
+
+namespace {
+
+constexpr milliseconds alarm_interval = std::chrono::minutes(1);
+
+class ProductModule final : public Module {
+public:
+    explicit ProductModule(ModuleDeps deps)
+        : services_(deps.database, deps.clock, deps.log)
+        , api_(services_)
+        , old_holds_(deps.metrics.gauge(
+              "product_holds_overdue", "Orders that hold stock for longer than hold_alarm_age"
+          ))
+        , alarm_(deps.executor, deps.clock, alarm_interval, alarm(deps.settings)) {
+        deps.peers.provide<Api>(api_);
+    }
+
+    http::Routes routes() override { return http_api::routes(services_); }
+    http::Routes internal_routes() override { return http_api::internal_routes(services_); }
+
+    std::vector<Subscription> subscriptions() override {
+        std::vector<Subscription> list;
+        list.emplace_back("order.paid", [this](Transaction& tx, const Event& event) {
+            return app::on_order_paid(services_, tx, event);
+        });
+        list.emplace_back("order.cancelled", [this](Transaction& tx, const Event& event) {
+            return app::on_order_cancelled(services_, tx, event);
+        });
+        return list;
+    }
+
+    Task<Result<void>> start() override {
+        alarm_.start();
+        co_return Result<void>();
+    }
+    Task<void> stop(Deadline) override { return alarm_.stop(); }
+
+private:
+    app::Periodic::Step alarm(const Settings& settings) {
+        const milliseconds age = settings.duration("hold_alarm_age");
+        return [this, age] { return app::watch_old_holds(services_, age, old_holds_); };
+    }
+
+    app::Services services_;
+    app::LocalApi api_;
+    Gauge& old_holds_;
+    app::Periodic alarm_;
+};
+
+std::vector<Migration> migrations() {
+    constexpr std::string_view folder = "migrations/";
+    constexpr std::string_view ending = ".sql";
+    std::vector<Migration> out;
+    for (const auto& file : embedded::product()) {
+        auto name = file.path;
+        name.remove_prefix(folder.size());
+        name.remove_suffix(ending.size());
+        out.push_back(Migration{name, file.content});
+    }
+    return out;
+}
+
+}  // namespace
+
+const ModuleInfo& module() {
+    static const ModuleInfo info{
+        .name = "product",
+        .calls = {},
+        .publishes = {},
+        .listens = {"order.paid", "order.cancelled"},
+        .migrations = migrations(),
+        .create = [](ModuleDeps deps) -> std::unique_ptr<Module> {
+            return std::make_unique<ProductModule>(std::move(deps));
+        },
+    };
+    return info;
+}
+
+}  // namespace souk::product

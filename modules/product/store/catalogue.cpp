@@ -1,0 +1,164 @@
+#include "store/catalogue.hpp"
+
+namespace souk::product::store {
+
+namespace {
+
+#define SOUK_PRODUCT_COLUMNS                                                              \
+    "SELECT p.id, p.sku, p.name, p.description, p.category, p.currency, p.price_micros, " \
+    "p.version, p.created_at, s.available FROM products p JOIN stock s ON s.product_id = p.id "
+#define SOUK_PRODUCT_PAGE "WHERE p.price_micros IS NOT NULL AND (p.created_at, p.id) < ($1, $2) "
+#define SOUK_PRODUCT_ORDER " ORDER BY p.created_at DESC, p.id DESC LIMIT $3"
+
+constexpr Statement list_all{
+    "product.list", SOUK_PRODUCT_COLUMNS SOUK_PRODUCT_PAGE SOUK_PRODUCT_ORDER};
+constexpr Statement list_category{
+    "product.list_category",
+    SOUK_PRODUCT_COLUMNS SOUK_PRODUCT_PAGE "AND p.category = $4" SOUK_PRODUCT_ORDER};
+constexpr Statement search{
+    "product.search",
+    SOUK_PRODUCT_COLUMNS SOUK_PRODUCT_PAGE
+    "AND ($4 = '' OR p.category = $4) "
+    "AND (LOWER(p.name) LIKE LOWER($5) ESCAPE '!' OR LOWER(p.sku) LIKE LOWER($5) ESCAPE "
+    "'!')" SOUK_PRODUCT_ORDER};
+constexpr Statement find_one{"product.find", SOUK_PRODUCT_COLUMNS "WHERE p.id = $1"};
+
+constexpr Statement insert_one{
+    "product.insert",
+    "INSERT INTO products (id, sku, name, description, category, currency, price_micros, version, "
+    "created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $8) "
+    "ON CONFLICT (sku) DO NOTHING"};
+constexpr Statement update_one{
+    "product.update",
+    "UPDATE products SET name = $3, description = $4, category = $5, currency = $6, "
+    "price_micros = $7, version = version + 1, updated_at = $8 WHERE id = $1 AND version = $2"};
+constexpr Statement upsert_one{
+    "product.upsert",
+    "INSERT INTO products (id, sku, name, description, category, currency, price_micros, version, "
+    "created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $8) "
+    "ON CONFLICT (sku) DO UPDATE SET name = excluded.name, description = excluded.description, "
+    "category = excluded.category, currency = excluded.currency, "
+    "price_micros = excluded.price_micros, version = products.version + 1, "
+    "updated_at = excluded.updated_at "
+    "WHERE products.name <> excluded.name OR products.description <> excluded.description "
+    "OR products.category <> excluded.category OR products.currency <> excluded.currency "
+    "OR products.price_micros IS DISTINCT FROM excluded.price_micros "
+    "RETURNING id, version"};
+constexpr Statement id_of_sku{"product.id_of_sku", "SELECT id FROM products WHERE sku = $1"};
+
+Value price_of(const Product& product) {
+    if (!product.price) return Value();
+    return Value(product.price->micros());
+}
+
+Product read(const Rows::Row& row) {
+    Product product(Currency::parse(row.text(5)).value());
+    product.id = row.string(0);
+    product.sku = row.string(1);
+    product.name = row.string(2);
+    product.description = row.string(3);
+    product.category = row.string(4);
+    if (!row.is_null(6)) product.price = UnitPrice::from_micros(row.integer(6));
+    product.version = row.integer(7);
+    product.created_at = row.time(8);
+    product.available = row.integer(9);
+    return product;
+}
+
+Params new_row(const Product& p) {
+    return bind(
+        p.id, p.sku, p.name, p.description, p.category, p.currency.code(), price_of(p), p.created_at
+    );
+}
+
+/// `text` anywhere, with LIKE's own signs taken literally.
+std::string contains_pattern(std::string_view text) {
+    std::string pattern = "%";
+    for (char c : text) {
+        if (c == '%' || c == '_' || c == '!') pattern += '!';
+        pattern += c;
+    }
+    return pattern + '%';
+}
+
+}  // namespace
+
+Task<Result<std::vector<Product>>> list_products(
+    Database& database, ListFilter filter, Deadline deadline
+) {
+    const Statement* statement = &list_all;
+    Params params = bind(filter.after.created_at, filter.after.id, filter.limit);
+    if (!filter.search.empty()) {
+        statement = &search;
+        params.emplace_back(filter.category);
+        params.emplace_back(contains_pattern(filter.search));
+    } else if (!filter.category.empty()) {
+        statement = &list_category;
+        params.emplace_back(filter.category);
+    }
+    auto rows = co_await database.query(*statement, std::move(params), deadline);
+    if (!rows) co_return rows.error();
+    std::vector<Product> products;
+    products.reserve(rows->size());
+    for (std::size_t i = 0; i < rows->size(); ++i)
+        products.push_back(read((*rows)[i]));
+    co_return products;
+}
+
+Task<Result<std::optional<Product>>> find_product(
+    Database& database, std::string id, Deadline deadline
+) {
+    Params params = bind(std::move(id));
+    auto rows = co_await database.query(find_one, std::move(params), deadline);
+    if (!rows) co_return rows.error();
+    std::optional<Product> product;
+    if (!rows->empty()) product = read((*rows)[0]);
+    co_return product;
+}
+
+Task<Result<void>> insert_product(Transaction& tx, const Product& product) {
+    auto rows = co_await tx.execute(insert_one, new_row(product));
+    if (!rows) co_return rows.error();
+    if (rows->affected() == 0) co_return conflict("sku_taken", "another product has this SKU");
+    co_return Result<void>();
+}
+
+Task<Result<bool>> update_product(Transaction& tx, const Product& p, Timestamp now) {
+    Params params = bind(
+        p.id, p.version, p.name, p.description, p.category, p.currency.code(), price_of(p), now
+    );
+    auto rows = co_await tx.execute(update_one, std::move(params));
+    if (!rows) co_return rows.error();
+    co_return rows->affected() == 1;
+}
+
+Task<Result<std::vector<Upserted>>> upsert_products(
+    Transaction& tx, const std::vector<Product>& products
+) {
+    std::vector<Params> rows;
+    for (const Product& product : products)
+        rows.push_back(new_row(product));
+    auto written = co_await tx.execute_all(upsert_one, std::move(rows));
+    if (!written) co_return written.error();
+
+    std::vector<Upserted> out(products.size());
+    std::vector<Params> unchanged;
+    for (std::size_t i = 0; i < products.size(); ++i) {
+        const Rows& row = (*written)[i];
+        if (row.empty()) {
+            unchanged.push_back(bind(products[i].sku));
+            continue;
+        }
+        out[i].id = row[0].string(0);
+        out[i].outcome = row[0].integer(1) == 1 ? Upsert::created : Upsert::updated;
+    }
+    if (unchanged.empty()) co_return out;
+    auto known = co_await tx.execute_all(id_of_sku, std::move(unchanged));
+    if (!known) co_return known.error();
+    auto next = known->begin();
+    for (Upserted& one : out)
+        if (one.id.empty()) one.id = (*next++)[0].string(0);
+    co_return out;
+}
+
+}  // namespace souk::product::store

@@ -1,0 +1,80 @@
+// The SQL of stock: units, reservations and holds. Nothing here reads before it writes: a guarded
+// UPDATE decides, and writers touch products in ascending order of id.
+#pragma once
+
+#include "domain/product.hpp"
+#include "souk/database.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace souk::product::store {
+
+enum class ReservationStatus : std::uint8_t { none, held, committed, released };
+
+Task<Result<void>> insert_stock(Transaction& tx, std::string product_id, std::int64_t units);
+/// Adds `delta` to what was received. Nothing when there is no such product. Errors: `conflict`
+/// "insufficient_stock" when fewer than -delta units are available.
+Task<Result<std::optional<domain::Stock>>> change_stock(
+    Transaction& tx, std::string product_id, std::int64_t delta
+);
+
+struct ReceivedTotal {
+    ReceivedTotal(std::string product_id, std::int64_t units)
+        : product_id(std::move(product_id)), units(units) {}
+    std::string product_id;
+    std::int64_t units;
+};
+/// Sets the total ever received; true for those that changed. Errors: `conflict`
+/// "insufficient_stock" when more is already held or sold.
+Task<Result<std::vector<bool>>> set_received(Transaction& tx, std::vector<ReceivedTotal> totals);
+
+/// Opens a reservation; false when the order has one already.
+Task<Result<bool>> insert_reservation(
+    Transaction& tx,
+    std::string order_id,
+    ReservationStatus status,
+    std::int64_t units,
+    Timestamp now
+);
+Task<Result<ReservationStatus>> find_reservation(Transaction& tx, std::string order_id);
+/// Moves the order's reservation and its holds out of `held`; false when it is not `held`. Units go
+/// back to available (`released`) or become sold (`committed`).
+Task<Result<bool>> settle_reservation(
+    Transaction& tx, std::string order_id, ReservationStatus to, Timestamp now
+);
+
+/// Takes units from what is available; the products that have too few, or do not exist.
+Task<Result<std::vector<std::string>>> take_units(
+    Transaction& tx, const domain::Quantities& quantities
+);
+/// Records holds at today's price; the products that cannot be ordered.
+Task<Result<std::vector<std::string>>> insert_holds(
+    Transaction& tx, std::string order_id, const domain::Quantities& quantities
+);
+/// Which of `ids` cannot be ordered because they do not exist or have no price.
+Task<Result<std::vector<std::string>>> unknown_products(
+    Transaction& tx, std::vector<std::string> ids
+);
+/// What the order holds or held, in ascending order of product.
+Task<Result<std::vector<ReservedProduct>>> read_holds(Transaction& tx, std::string order_id);
+
+/// The answer that is stored under a key of a caller.
+struct StoredAnswer {
+    StoredAnswer() = default;
+    std::string request_hash;
+    std::string answer;
+};
+/// Nothing when the key was free and is now taken by this transaction.
+Task<Result<std::optional<StoredAnswer>>> claim_key(
+    Transaction& tx, std::string caller, std::string key, std::string request_hash, Timestamp now
+);
+Task<Result<void>> store_answer(
+    Transaction& tx, std::string caller, std::string key, std::string answer
+);
+
+/// How many orders hold stock since before `before`.
+Task<Result<std::int64_t>> count_old_holds(Database& database, Timestamp before, Deadline deadline);
+
+}  // namespace souk::product::store
