@@ -28,17 +28,18 @@ public:
         std::lock_guard lock(mutex_);
         Bucket& bucket = find_or_add(key, now);
         nanoseconds token = window / limit;
+        nanoseconds capacity = token * limit;  // the window, but for what the division cut off
         nanoseconds owed = std::max(bucket.full_at - now, nanoseconds(0));
         RateDecision decision;
         decision.limit = limit;
-        decision.allowed = owed + token <= window;
+        decision.allowed = owed + token <= capacity;
         if (decision.allowed) {
             owed += token;
             bucket.full_at = now + owed;
         }
-        nanoseconds room = std::max(window - owed, nanoseconds(0));
+        nanoseconds room = std::max(capacity - owed, nanoseconds(0));
         decision.remaining = std::min(room / token, limit);
-        decision.reset_s = room >= token ? 0 : whole_seconds_up(owed + token - window);
+        decision.reset_s = room >= token ? 0 : whole_seconds_up(owed + token - capacity);
         return decision;
     }
 
