@@ -57,9 +57,9 @@ Task<Result<void>> RateLimits::take(
     response_headers.set(
         "RateLimit-Policy", fmt::format("\"{}\";q={};w={}", name, limit, window.count())
     );
-    response_headers.set(
-        "RateLimit", fmt::format("\"{}\";r={};t={}", name, remaining, decision.reset_s)
-    );
+    std::string state = fmt::format("\"{}\";r={}", name, remaining);
+    if (decision.reset_s > 0) state += fmt::format(";t={}", decision.reset_s);
+    response_headers.set("RateLimit", state);
     if (decision.allowed) co_return Result<void>();
     co_return Error(ErrorKind::rate_limited, "rate_limited", "Too many requests; wait a while.")
         .with_retry_after(std::max(1, decision.reset_s));
