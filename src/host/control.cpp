@@ -46,7 +46,8 @@ private:
 
 class LocalClient final : public ControlClient {
 public:
-    explicit LocalClient(std::unique_ptr<Host> host) : host_(std::move(host)) {}
+    explicit LocalClient(Host& host) : host_(host) {}
+    explicit LocalClient(std::unique_ptr<Host> owned) : owned_(std::move(owned)), host_(*owned_) {}
 
     Task<Result<http::Response>> send(
         http::Method method, std::string target, std::string body, http::Headers headers
@@ -62,13 +63,16 @@ public:
         request.target = std::move(target);
         request.headers = std::move(headers);
         request.body = std::move(body);
-        co_return co_await host_->dispatch_internal(std::move(request));
+        co_return co_await host_.dispatch_internal(std::move(request));
     }
     bool in_process() const override { return true; }
-    Task<void> close() override { co_await host_->stop(); }
+    Task<void> close() override {
+        if (owned_) co_await owned_->stop();
+    }
 
 private:
-    std::unique_ptr<Host> host_;
+    std::unique_ptr<Host> owned_;  // empty: somebody else's
+    Host& host_;
 };
 
 /// Whoever has the folder must also answer: it may be a server that is still starting, or another
@@ -94,6 +98,10 @@ Task<Result<std::unique_ptr<ControlClient>>> connect(
 }
 
 }  // namespace
+
+std::unique_ptr<ControlClient> ControlClient::on(Host& host) {
+    return std::make_unique<LocalClient>(host);
+}
 
 Task<Result<std::unique_ptr<ControlClient>>> ControlClient::open(
     Executor executor,

@@ -16,6 +16,8 @@
 
 namespace souk::host {
 
+class Host;
+
 class ControlClient {
 public:
     /// Opens on `executor`, whose context the caller runs; the data folder is `config`'s data.dir.
@@ -28,6 +30,9 @@ public:
         Clock& clock,
         Metrics& metrics
     );
+
+    /// To a host that is open in this process and outlives the client; close() leaves it alone.
+    static std::unique_ptr<ControlClient> on(Host& host);
 
     virtual ~ControlClient() = default;
     /// `headers`: beside Content-Type and, for POST, an Idempotency-Key of its own when none is
