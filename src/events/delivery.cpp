@@ -19,7 +19,8 @@ constexpr std::int64_t waiting_limit = 10'000;
 // A gap closes by itself when the earlier event arrives, so it gets about 25 minutes (on average 5
 // s a try): longer than a restart or a burst, shorter than anyone's patience with a lost
 // predecessor.
-constexpr std::int64_t gap_tries = 300;
+// The count is of this process' life: a restart may well be what the event waits for.
+constexpr std::int64_t gap_limit = 300;
 constexpr milliseconds patient_cap{10'000};
 constexpr milliseconds outage_cap{10'000};
 constexpr std::size_t error_length = 500;
@@ -85,7 +86,9 @@ Delivery::Delivery(
           "bus_failures_total", "Events that a handler refused", {{"consumer", inbox_->consumer()}}
       ))
     , gaps_(bus_->metrics.counter(
-          "bus_gaps_total", "Events that came too early", {{"consumer", inbox_->consumer()}}
+          "bus_gaps_total",
+          "Deliveries put off: too early, or out of time",
+          {{"consumer", inbox_->consumer()}}
       ))
     , dead_(bus_->metrics.counter(
           "bus_dead_letters_total", "Events given up", {{"consumer", inbox_->consumer()}}
@@ -185,9 +188,9 @@ void Delivery::rows_changed() {
     notify();
 }
 
-void Delivery::announce(std::int64_t seq) {
-    if (seq <= head_) return;
-    head_ = seq;
+void Delivery::announce(std::int64_t position) {
+    if (position <= head_) return;
+    head_ = position;
     lag_.set(static_cast<double>(std::max<std::int64_t>(head_ - position_, 0)));
     if (may_take_new()) notify();
 }
@@ -274,65 +277,69 @@ Task<Result<void>> Delivery::work_through(Pass& pass) {
 Pending Delivery::judge(const Stored& stored, const Error& error, bool patient) const {
     const EmbeddedBusOptions& options = bus_->options;
     Pending row;
-    row.seq = stored.seq;
+    row.position = stored.position;
     row.event_id = stored.event.id;
     row.aggregate_id = stored.event.aggregate_id;
+    row.early = patient;
     row.attempts = stored.attempts + (patient ? 0 : 1);
-    row.gaps = stored.gaps + (patient ? 1 : 0);
-    row.dead = row.attempts >= options.max_attempts || row.gaps >= gap_tries;
+    auto known = gap_tries_.find(stored.position);
+    row.gaps = (known == gap_tries_.end() ? 0 : known->second) + (patient ? 1 : 0);
+    row.dead = row.attempts >= options.max_attempts || row.gaps >= gap_limit;
     row.error = (error.code + ": " + error.detail).substr(0, error_length);
     std::int64_t tries = patient ? row.gaps : row.attempts;
     row.retry_at = bus_->clock.now() + full_jitter(options.retry_base, tries, patient_cap);
     return row;
 }
 
-/// Writes down what became of the events that are decided. When all went well there is nothing to
-/// write but the cursor, and that can wait: the inbox knows what has been handled.
-Task<Result<void>> Delivery::settle(Pass& pass) {
+/// What became of the events that are decided.
+Settlement Delivery::settlement_of(const Pass& pass) const {
     Settlement settlement;
     settlement.cursor = position_;
     for (std::size_t i = 0; i < pass.decided; ++i) {
         const Stored& entry = pass.entries[i];
-        if (pass.fresh) settlement.cursor = entry.seq;
-        if (!pass.fresh && pass.fates[i] == Pass::Fate::done)
-            settlement.delivered.push_back(entry.seq);
+        if (pass.fresh) settlement.cursor = entry.position;
+        bool done = pass.fates[i] == Pass::Fate::done;
+        if (done && !pass.fresh) settlement.delivered.push_back(entry.position);
         if (!pass.fresh || pass.fates[i] != Pass::Fate::open) continue;
         Pending behind;  // due as soon as what it waits for is through
-        behind.seq = entry.seq;
-        behind.event_id = entry.event.id;
-        behind.aggregate_id = entry.event.aggregate_id;
+        behind.position = entry.position;
         settlement.pending.push_back(std::move(behind));
     }
-    std::vector<Pending> failed;
-    for (Pending& row : pass.rows) {
-        bool decided = pass.decided > 0 && row.seq <= pass.entries[pass.decided - 1].seq;
-        if (decided) failed.push_back(row);
-        if (decided) settlement.pending.push_back(std::move(row));
-    }
-    std::int64_t cursor = settlement.cursor;
+    for (const Pending& row : pass.rows)
+        if (pass.decided > 0 && row.position <= pass.entries[pass.decided - 1].position)
+            settlement.pending.push_back(row);
+    return settlement;
+}
+
+/// Writes it down. When all went well there is nothing to write but the cursor, and that can wait:
+/// the inbox knows what has been handled.
+Task<Result<void>> Delivery::settle(Pass& pass) {
+    Settlement settlement = settlement_of(pass);
     if (!settlement.delivered.empty() || !settlement.pending.empty()) {
         rows_changed_ = true;
-        Result<void> written = co_await store_->settle(consumer(), std::move(settlement));
+        Result<void> written = co_await store_->settle(consumer(), settlement);
         if (!written) co_return written;
-        saved_ = cursor;
+        saved(settlement.cursor);
     }
-    position_ = cursor;
-    for (const Pending& row : failed)
-        report(row);
+    position_ = settlement.cursor;
+    for (std::int64_t position : settlement.delivered)
+        gap_tries_.erase(position);
+    for (const Pending& row : settlement.pending)
+        if (!row.error.empty()) report(row);
     co_return Result<void>();
 }
 
-void Delivery::report(const Pending& row) const {
-    bool early = row.attempts == 0;
-    if (early)
-        gaps_.add();
-    else
-        failures_.add();
+void Delivery::report(const Pending& row) {
+    if (row.dead)
+        gap_tries_.erase(row.position);
+    else if (row.early)
+        gap_tries_[row.position] = row.gaps;
     if (row.dead) dead_.add();
-    Level level = row.dead ? Level::error : Level::warn;
-    if (early && !row.dead) level = Level::debug;
+    Counter& counter = row.early ? gaps_ : failures_;
+    counter.add();
+    Level level = row.early ? Level::debug : Level::warn;
     logger().log(
-        level,
+        row.dead ? Level::error : level,
         row.dead ? "event is a dead letter now" : "event failed",
         {{"publisher", publisher_},
          {"consumer", consumer()},

@@ -10,17 +10,17 @@ namespace {
 
 constexpr Statement insert_row{
     "inbox.insert",
-    "INSERT INTO inbox (consumer, event_id, handled_at) VALUES ($1, $2, $3) "
+    "INSERT INTO inbox (consumer, event_id, received_at) VALUES ($1, $2, $3) "
     "ON CONFLICT DO NOTHING"};
 // Event ids begin with their time, so the primary key's order is nearly that of age.
 constexpr Statement read_rows{
     "inbox.read_page",
-    "SELECT event_id, handled_at FROM inbox WHERE consumer = $1 AND event_id > $2 "
+    "SELECT event_id, received_at FROM inbox WHERE consumer = $1 AND event_id > $2 "
     "ORDER BY event_id LIMIT $3"};
 constexpr Statement delete_rows{
     "inbox.prune",
     "DELETE FROM inbox WHERE consumer = $1 AND event_id > $2 AND event_id <= $3 "
-    "AND handled_at < $4"};
+    "AND received_at < $4"};
 
 constexpr seconds transaction_time{30};
 

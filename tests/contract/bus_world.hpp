@@ -1,0 +1,367 @@
+// A small world for tests of a bus: modules with databases of their own, a clock that only the test
+// moves, and listeners that write each effect into a table, so that "once" can be counted.
+#pragma once
+
+#include "base/virtual_clock.hpp"
+#include "database/migrate.hpp"
+#include "database/sqlite/sqlite_database.hpp"
+#include "events/event_bus.hpp"
+#include "observe/prometheus_metrics.hpp"
+#include "souk/events.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <deque>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+namespace souk::test {
+
+/// Counts what passes; is away, or takes no end, when told so.
+class ProbedDatabase final : public Database {
+public:
+    ProbedDatabase(std::unique_ptr<Database> inner, Clock& clock)
+        : inner_(std::move(inner)), clock_(clock) {}
+    Task<Result<Rows>> query(const Statement& s, Params params, Deadline deadline) override {
+        ++queries;
+        if (away) co_return unavailable("away", "told to be away");
+        co_return co_await inner_->query(s, std::move(params), deadline);
+    }
+    Task<Result<void>> transact(TransactionBody body, Deadline deadline) override {
+        if (away) co_return unavailable("away", "told to be away");
+        while (stuck)
+            co_await clock_.sleep(milliseconds(1));
+        Result<void> done = co_await inner_->transact(std::move(body), deadline);
+        if (done) ++commits;
+        co_return done;
+    }
+    Dialect dialect() const override { return inner_->dialect(); }
+
+    int queries = 0;
+    int commits = 0;
+    bool away = false;
+    bool stuck = false;
+
+private:
+    std::unique_ptr<Database> inner_;
+    Clock& clock_;
+};
+
+/// What a listener does beside writing its effect; may refuse or throw. It runs after the write, so
+/// that a refusal has something to roll back, and on the database's thread.
+using Reaction = std::function<Result<void>(const Event&)>;
+
+class BusWorld {
+public:
+    /// An implementation of the bus, and how many of its loops sleep on the clock when it has
+    /// nothing to do.
+    struct Kind {
+        std::unique_ptr<events::EventBus> (*make)(BusWorld& world);
+        std::size_t (*loops)(const BusWorld& world);
+    };
+    static Kind embedded() {
+        Kind kind{};
+        kind.make = [](BusWorld& w) {
+            return events::make_embedded_bus(w.io.get_executor(), w.clock, *w.metrics, w.options);
+        };
+        kind.loops = [](const BusWorld& w) { return w.publishers_.size() + w.pairs() + 1; };
+        return kind;
+    }
+
+    explicit BusWorld(Kind kind) : kind_(kind), alive_(io.get_executor()) {
+        static std::atomic<int> serial = 0;
+        std::string name = "souk-bus-" + std::to_string(getpid()) + "-" + std::to_string(++serial);
+        folder_ = std::filesystem::temp_directory_path() / name;
+        std::filesystem::create_directories(folder_);
+    }
+    ~BusWorld() {
+        if (bus_) crash();
+        databases_.clear();
+        std::filesystem::remove_all(folder_);
+    }
+    BusWorld(const BusWorld&) = delete;
+    BusWorld& operator=(const BusWorld&) = delete;
+
+    void publisher(const std::string& module) {
+        database(module);
+        publishers_.push_back(module);
+    }
+    void consumer(
+        const std::string& module, std::vector<std::string> types, Reaction reaction = {}
+    ) {
+        database(module);
+        listeners_.emplace_back(module, std::move(types), std::move(reaction));
+    }
+    void start() {
+        bus_ = kind_.make(*this);
+        for (const std::string& name : publishers_)
+            bus_->add_publisher(name, database(name));
+        for (const Listener& listener : listeners_)
+            bus_->add_consumer(listener.module, database(listener.module), subscriptions(listener));
+        run(bus_->start()).value();
+    }
+    /// In good order.
+    void stop() {
+        run(bus_->stop(Deadline::never()));
+        bus_.reset();
+        io.poll();
+    }
+    /// The bus ends without a word; what it had not written is lost.
+    void crash() {
+        bus_.reset();
+        auto quiet = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+        do
+            io.run_one_for(std::chrono::milliseconds(5));
+        while (clock.sleepers() > 0 && std::chrono::steady_clock::now() < quiet);
+        while (io.run_one_for(std::chrono::milliseconds(5)) > 0) {
+        }
+    }
+
+    /// Appends one event "<module>.<type>" in a transaction of its own; returns nothing, wakes
+    /// nobody.
+    void append(
+        const std::string& module,
+        const std::string& aggregate,
+        std::int64_t version,
+        const std::string& type = "placed"
+    ) {
+        std::vector<Event> events;
+        events.emplace_back(module + "." + type, aggregate, version, "{}");
+        append_all(module, std::move(events));
+    }
+    /// Appends `count` events round about over `aggregates`, in few transactions.
+    void append_many(const std::string& module, int count, int aggregates, int first = 0) {
+        std::vector<Event> events;
+        for (int i = first; i < first + count; ++i) {
+            std::string aggregate = "agg_" + std::to_string(i % aggregates);
+            events.emplace_back(module + ".placed", aggregate, i / aggregates + 1, "{}");
+            if (events.size() < 1000 && i + 1 < first + count) continue;
+            append_all(module, std::move(events));
+            events.clear();
+        }
+    }
+
+    /// Wakes the bus and lets it work until all of it waits for time to pass.
+    void work() {
+        bus_->wake();
+        settle();
+    }
+    /// Lets time pass in steps, with all the work that falls due.
+    void pass(milliseconds time, milliseconds step = milliseconds(50)) {
+        for (milliseconds gone{0}; gone < time; gone += step) {
+            settle();
+            clock.advance(step);
+        }
+        settle();
+    }
+    bool idle() { return run(bus_->idle()).value(); }
+    /// Works until the bus says that it is idle; no time passes.
+    void drain() {
+        Watchdog watchdog;
+        do
+            work();
+        while (!idle() && watchdog.check());
+    }
+
+    /// "<type>/<aggregate>/<version>" in the order in which they took effect.
+    std::vector<std::string> effects(const std::string& module) {
+        Rows rows = select(
+            module, "SELECT type || '/' || aggregate_id || '/' || version FROM effects ORDER BY n"
+        );
+        std::vector<std::string> all;
+        for (std::size_t i = 0; i < rows.size(); ++i)
+            all.push_back(rows[i].string(0));
+        return all;
+    }
+    std::vector<std::int64_t> versions(const std::string& module, const std::string& aggregate) {
+        std::string where = "WHERE aggregate_id = '" + aggregate + "'";
+        Rows rows = select(module, "SELECT version FROM effects " + where + " ORDER BY n");
+        std::vector<std::int64_t> all;
+        for (std::size_t i = 0; i < rows.size(); ++i)
+            all.push_back(rows[i].integer(0));
+        return all;
+    }
+    /// The first column of the first row.
+    std::int64_t number(const std::string& module, const std::string& sql) {
+        return select(module, sql)[0].integer(0);
+    }
+    std::int64_t effect_count(const std::string& module) {
+        return number(module, "SELECT COUNT(*) FROM effects");
+    }
+    /// Events that took effect, each counted once.
+    std::int64_t distinct_effects(const std::string& module) {
+        return number(module, "SELECT COUNT(DISTINCT event_id) FROM effects");
+    }
+    void execute(const std::string& module, const std::string& sql) {
+        Statement statement = kept(sql);
+        TransactionBody body = [statement](Transaction& tx) { return execute_in(tx, statement); };
+        run(database(module).transact(std::move(body), Deadline::never())).value();
+    }
+    /// A series as Prometheus reads it, 0 when absent.
+    double metric(const std::string& series) const {
+        std::string text = "\n" + metrics->expose();
+        auto at = text.find("\n" + series + " ");
+        return at == std::string::npos ? 0 : std::stod(text.substr(at + series.size() + 2));
+    }
+
+    ProbedDatabase& database(const std::string& module) {
+        auto& slot = databases_[module];
+        if (slot) return *slot;
+        database::SqliteOptions file;
+        file.file = folder_ / (module + ".db");
+        auto opened = database::open_sqlite(std::move(file), clock);
+        slot = std::make_unique<ProbedDatabase>(std::move(opened).value(), clock);
+        std::vector<Migration> migrations;
+        migrations.push_back(Migration{
+            "0001_effects",
+            "CREATE TABLE effects (n INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT NOT NULL, "
+            "type TEXT NOT NULL, aggregate_id TEXT NOT NULL, version INTEGER NOT NULL);"});
+        run(database::migrate(*slot, clock, std::move(migrations))).value();
+        return *slot;
+    }
+    events::EventBus& bus() { return *bus_; }
+
+    /// Runs the world until `task` is done.
+    template <class T>
+    T run(Task<T> task) {
+        std::exception_ptr failure;
+        bool done = false;
+        Watchdog watchdog;
+        if constexpr (std::is_void_v<T>) {
+            asio::co_spawn(io, std::move(task), [&](std::exception_ptr error) {
+                failure = error;
+                done = true;
+            });
+            while (!done && watchdog.check())
+                io.run_one_for(std::chrono::milliseconds(50));
+            if (failure) std::rethrow_exception(failure);
+        } else {
+            std::optional<T> result;
+            asio::co_spawn(io, std::move(task), [&](std::exception_ptr error, T value) {
+                failure = error;
+                result.emplace(std::move(value));
+                done = true;
+            });
+            while (!done && watchdog.check())
+                io.run_one_for(std::chrono::milliseconds(50));
+            if (failure) std::rethrow_exception(failure);
+            return std::move(*result);
+        }
+    }
+
+    asio::io_context io;
+    base::VirtualClock clock;
+    std::unique_ptr<Metrics> metrics = observe::make_metrics();
+    events::EmbeddedBusOptions options;
+
+private:
+    struct Listener {
+        Listener(std::string module, std::vector<std::string> types, Reaction reaction)
+            : module(std::move(module)), types(std::move(types)), reaction(std::move(reaction)) {}
+        std::string module;
+        std::vector<std::string> types;
+        Reaction reaction;
+    };
+    /// A test that hangs says so.
+    struct Watchdog {
+        bool check() const {
+            if (std::chrono::steady_clock::now() < end) return true;
+            throw std::runtime_error("the bus does not come to rest");
+        }
+        std::chrono::steady_clock::time_point end =
+            std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    };
+
+    static Task<Result<void>> execute_in(Transaction& tx, Statement statement) {
+        Result<Rows> done = co_await tx.execute(statement);
+        if (!done) co_return done.error();
+        co_return Result<void>();
+    }
+    static Task<Result<void>> take_effect(
+        Transaction& tx, const Event& event, const Reaction& reaction
+    ) {
+        static constexpr Statement insert{
+            "test.effect",
+            "INSERT INTO effects (event_id, type, aggregate_id, version) VALUES ($1, $2, $3, $4)"};
+        Params row = bind(event.id, event.type, event.aggregate_id, event.version);
+        Result<Rows> done = co_await tx.execute(insert, std::move(row));
+        if (!done) co_return done.error();
+        if (reaction) co_return reaction(event);
+        co_return Result<void>();
+    }
+    static Task<Result<void>> append_in(
+        Transaction& tx, const Clock& clock, std::shared_ptr<const std::vector<Event>> events
+    ) {
+        for (const Event& event : *events) {
+            Result<void> appended = co_await append_event(tx, clock, event);
+            if (!appended) co_return appended;
+        }
+        co_return Result<void>();
+    }
+
+    void append_all(const std::string& module, std::vector<Event> events) {
+        auto shared = std::make_shared<const std::vector<Event>>(std::move(events));
+        const Clock& now = clock;
+        TransactionBody body = [&now, shared](Transaction& tx) {
+            return append_in(tx, now, shared);
+        };
+        run(database(module).transact(std::move(body), Deadline::never())).value();
+    }
+    std::vector<Subscription> subscriptions(const Listener& listener) const {
+        std::vector<Subscription> all;
+        for (const std::string& type : listener.types)
+            all.emplace_back(type, [reaction = listener.reaction](Transaction& tx, const Event& e) {
+                return take_effect(tx, e, reaction);
+            });
+        return all;
+    }
+    /// Publisher and consumer that have something to do with each other.
+    std::size_t pairs() const {
+        std::set<std::string> pairs;
+        for (const Listener& listener : listeners_)
+            for (const std::string& type : listener.types)
+                pairs.insert(type.substr(0, type.find('.')) + " " + listener.module);
+        return pairs.size();
+    }
+    void settle() {
+        Watchdog watchdog;
+        for (;;) {
+            bool worked = io.poll() > 0;
+            bool asleep = clock.sleepers() >= kind_.loops(*this);
+            if (!worked && asleep) return;
+            if (!asleep) io.run_one_for(std::chrono::milliseconds(5));
+            watchdog.check();
+        }
+    }
+    Rows select(const std::string& module, const std::string& sql) {
+        Statement statement = kept(sql);
+        return run(database(module).query(statement, Params(), Deadline::never())).value();
+    }
+    /// Drivers remember statements by name, so each text is its own name and stays.
+    Statement kept(const std::string& sql) {
+        const std::string& text = *texts_.insert(sql).first;
+        return Statement{text, text};
+    }
+
+    Kind kind_;
+    std::set<std::string> texts_;
+    std::filesystem::path folder_;
+    asio::executor_work_guard<Executor> alive_;
+    std::map<std::string, std::unique_ptr<ProbedDatabase>> databases_;
+    std::vector<std::string> publishers_;
+    std::vector<Listener> listeners_;
+    std::unique_ptr<events::EventBus> bus_;
+};
+
+}  // namespace souk::test
