@@ -177,6 +177,7 @@ Task<bool> Connection::serve_one() {
     auto answer = co_await worker_->dispatcher().admit(exchange);
     if (aborted_) co_return false;
     if (answer) {
+        if (answer->status == 413) close_ = true;
         const bool skipped = co_await skip_body(exchange);
         if (!skipped) close_ = true;
         co_return co_await write(exchange, std::move(*answer));
