@@ -4,6 +4,8 @@
 
 #include "host/config.hpp"
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -46,5 +48,24 @@ struct HealthcheckOptions {
     std::string url;  // empty: the server of the data folder
 };
 int healthcheck(const HealthcheckOptions& options);
+
+/// Takes part in both `import` and `replay`: the file, and the shop's public API with an account.
+struct TradeOptions {
+    std::string file;
+    std::string url;
+    std::string credentials_file;
+    std::size_t connections = 32;  // of replay
+    std::string report_file;       // of replay: the report as JSON goes there as well
+    bool as_json = false;          // print JSON instead of words
+};
+int import_online_retail(const TradeOptions& options);
+int replay_online_retail(const TradeOptions& options);
+
+struct VerifyOptions {
+    CommonOptions common;
+    std::int64_t settle_s = 0;  // wait so long for what is under way; then it counts as a fault
+    bool as_json = false;
+};
+int verify(const VerifyOptions& options);
 
 }  // namespace souk::cli

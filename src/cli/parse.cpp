@@ -23,6 +23,7 @@ Examples:
   souk seed --account me@example.com --role admin
   souk config show                     every setting, its value, where it came from
   souk topology                        what the shop is made of
+  souk verify                          whether the books agree with each other
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.)";
 
@@ -39,6 +40,8 @@ public:
         add_seed();
         add_topology();
         add_config();
+        add_trade();
+        add_verify();
         add_healthcheck();
         add("version", "Print the version", [] {
             fmt::print("{}\n", SOUK_VERSION);
@@ -197,6 +200,71 @@ private:
             ->type_name("URL");
     }
 
+    void add_trade() {
+        CLI::App* import =
+            app_.add_subcommand("import", "Bring a data set's catalogue into a shop");
+        import->require_subcommand(1);
+        CLI::App* imported = add(
+            "online-retail",
+            "Products, stock and customers of UCI's \"Online Retail\"",
+            [this] { return cli::import_online_retail(trade_); },
+            import
+        );
+        add_shop(imported);
+        CLI::App* replay = app_.add_subcommand("replay", "Place a data set's sales in a shop");
+        replay->require_subcommand(1);
+        CLI::App* replayed = add(
+            "online-retail",
+            "Every sale of UCI's \"Online Retail\", as fast as the shop takes them",
+            [this] { return cli::replay_online_retail(trade_); },
+            replay
+        );
+        add_shop(replayed);
+        replayed->add_option("--connections", trade_.connections, "Connections at once [32]")
+            ->check(CLI::Range(1, 1000))
+            ->type_name("N");
+        replayed->add_option("--report", trade_.report_file, "Write the report there as JSON")
+            ->type_name("FILE");
+        replayed->footer(
+            "\nExits 1 when the shop's books differ from the file's. Run it again to "
+            "finish what was cut off: nothing is doubled."
+        );
+    }
+
+    void add_shop(CLI::App* command) {
+        command->add_option("file", trade_.file, "The data set, CSV, gzipped or not")
+            ->required()
+            ->type_name("FILE");
+        command->add_option("--url", trade_.url, "The shop [http://127.0.0.1:3000]")
+            ->default_val("http://127.0.0.1:3000")
+            ->type_name("URL");
+        command
+            ->add_option(
+                "--credentials", trade_.credentials_file, "Of an importer (see souk seed --help)"
+            )
+            ->required()
+            ->type_name("FILE");
+        command->add_flag("--json", trade_.as_json, "For programs");
+    }
+
+    void add_verify() {
+        CLI::App* command =
+            add("verify", "Judge the books of all modules against each other", [this] {
+                return cli::verify(verify_);
+            });
+        add_common(command, verify_.common);
+        command
+            ->add_option(
+                "--settle",
+                verify_.settle_s,
+                "Wait so long for what is under way, then count it as a fault"
+            )
+            ->check(CLI::Range(0, 3600))
+            ->type_name("SECONDS");
+        command->add_flag("--json", verify_.as_json, "For programs");
+        command->footer("\nExits 1 when a promise is broken. Works beside a running server.");
+    }
+
     CLI::App app_;
     Run run_;
     ServeOptions serve_;
@@ -206,6 +274,8 @@ private:
     CommonOptions config_;
     bool config_json_ = false;
     HealthcheckOptions healthcheck_;
+    TradeOptions trade_;
+    VerifyOptions verify_;
 };
 
 }  // namespace
