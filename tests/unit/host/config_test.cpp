@@ -1,0 +1,180 @@
+#include "host/config.hpp"
+
+#include "support/result_text.hpp"
+#include "support/temp_folder.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <fstream>
+
+using namespace souk;
+using host::Config;
+using host::ConfigFlag;
+using host::ConfigInput;
+
+namespace {
+
+std::string write_file(const test::TempFolder& folder, const std::string& content) {
+    const std::filesystem::path file = folder.path() / "shop.toml";
+    std::ofstream(file) << content;
+    return file.string();
+}
+
+/// The faults of `input`, "origin: words" each.
+std::vector<std::string> faults_of(const ConfigInput& input) {
+    const auto config = Config::load(input);
+    std::vector<std::string> out;
+    if (!config)
+        for (const FieldError& fault : config.error().fields)
+            out.push_back(fault.pointer + ": " + fault.detail);
+    return out;
+}
+
+std::vector<std::string> faults_of_flag(const std::string& assignment) {
+    ConfigInput input;
+    input.flags.emplace_back("--set", assignment);
+    return faults_of(input);
+}
+
+std::vector<std::string> faults_of_variable(const std::string& name, const std::string& value) {
+    ConfigInput input;
+    input.environment.emplace_back(name, value);
+    return faults_of(input);
+}
+
+}  // namespace
+
+TEST_CASE("the embedded file gives every default, with its type") {
+    const auto config = Config::load(ConfigInput());
+    REQUIRE(config);
+    CHECK(config->integer("http.port") == 3000);
+    CHECK(config->boolean("http.access_log"));
+    CHECK(config->duration("http.idle_timeout") == std::chrono::seconds(60));
+    CHECK(config->text("modules.order.currency") == "GBP");
+    CHECK(config->values().at("http.port").origin == "default");
+    CHECK(config->section("modules.order").text("currency") == "GBP");
+    CHECK_THROWS_AS(config->text("http.prt"), std::logic_error);
+}
+
+TEST_CASE("a flag wins over the environment, that over the file, that over the default") {
+    const test::TempFolder folder;
+    ConfigInput input;
+    input.file = write_file(folder, "[http]\nport = 1001\nthreads = 3\nidle_timeout = \"9s\"\n");
+    input.environment = {{"SOUK__HTTP__PORT", "1002"}, {"SOUK__HTTP__THREADS", "4"}};
+    input.flags.emplace_back("--port", "http.port=1003");
+    const auto config = Config::load(input);
+    REQUIRE(config);
+    CHECK(config->integer("http.port") == 1003);
+    CHECK(config->values().at("http.port").origin == "--port");
+    CHECK(config->integer("http.threads") == 4);
+    CHECK(config->values().at("http.threads").origin == "SOUK__HTTP__THREADS");
+    CHECK(config->duration("http.idle_timeout") == std::chrono::seconds(9));
+    CHECK(config->values().at("http.idle_timeout").origin == input.file + ":4");
+    CHECK(config->integer("metrics.port") == 9090);
+}
+
+TEST_CASE("every fault is told at once, each with its origin") {
+    const test::TempFolder folder;
+    ConfigInput input;
+    input.file = write_file(folder, "[http]\nprot = 1\nport = \"80\"\n");
+    input.environment = {{"SOUK__METRICS__PORT", "70000"}};
+    input.flags.emplace_back("--set", "log.level=loud");
+    const auto faults = faults_of(input);
+    REQUIRE(faults.size() == 4);
+    const std::string all = Config::load(input).error().detail;
+    CHECK_THAT(
+        all,
+        Catch::Contains(
+            input.file + ":2: there is no setting 'http.prot'; did you mean "
+                         "'http.port'?"
+        )
+    );
+    CHECK_THAT(all, Catch::Contains(input.file + ":3: http.port: must be an integer"));
+    CHECK_THAT(all, Catch::Contains("SOUK__METRICS__PORT: metrics.port: 70000 is not a port"));
+    CHECK_THAT(
+        all, Catch::Contains("--set: log.level: 'loud' is none of debug, info, warn, error")
+    );
+}
+
+TEST_CASE("a value that the setting cannot hold is refused") {
+    const auto assignment = GENERATE(
+        as<std::string>(),
+        "http.port=-1",
+        "http.port=65536",
+        "http.port=80x",
+        "http.port=",
+        "http.access_log=yes",
+        "http.idle_timeout=60",
+        "http.idle_timeout=0s",
+        "http.max_connections=0",
+        "sqlite.readers=-1",
+        "http.address=localhost",
+        "log.format=xml",
+        "http.trusted_proxies=10.0.0.0/99",
+        "data.dir=",
+        "http.port"
+    );
+    CAPTURE(assignment);
+    CHECK(faults_of_flag(assignment).size() == 1);
+}
+
+TEST_CASE("a value at the edge of what the setting holds is taken") {
+    const auto assignment = GENERATE(
+        as<std::string>(),
+        "http.port=0",
+        "http.port=65535",
+        "http.drain_wait=0s",
+        "http.threads=0",
+        "http.address=::",
+        "http.trusted_proxies=10.0.0.0/8, fd00::/8",
+        "http.idle_timeout=1ms",
+        "gateway.cors_origins="
+    );
+    CAPTURE(assignment);
+    CHECK(faults_of_flag(assignment).empty());
+}
+
+TEST_CASE("only variables with two underscores are ours") {
+    CHECK(faults_of_variable("SOUK_PORT", "tcp://10.0.0.1:3000").empty());
+    CHECK(faults_of_variable("PATH", "/bin").empty());
+    CHECK(faults_of_variable("SOUK__MODULES__USER__ACCESS_TOKEN_TTL", "5m").empty());
+    REQUIRE(faults_of_variable("SOUK__HTTP__PROT", "1").size() == 1);
+    CHECK_THAT(
+        faults_of_variable("SOUK__HTTP__PROT", "1").front(),
+        Catch::Contains("did you mean 'http.port'?")
+    );
+}
+
+TEST_CASE("a server that this build cannot use is refused, not ignored") {
+    const auto name = GENERATE(as<std::string>(), "DATABASE_URL", "REDIS_URL", "RABBITMQ_URL");
+    const auto faults = faults_of_variable(name, "scheme://host/x");
+    REQUIRE(faults.size() == 1);
+    CHECK_THAT(faults.front(), Catch::StartsWith(name));
+}
+
+TEST_CASE("a file that cannot be read, or is no TOML, is one fault with the place") {
+    const test::TempFolder folder;
+    ConfigInput input;
+    input.file = (folder.path() / "absent.toml").string();
+    CHECK(faults_of(input).size() == 1);
+    input.file = folder.path().string();
+    CHECK(faults_of(input).size() == 1);
+    input.file = write_file(folder, "[http]\nport = \n");
+    REQUIRE(faults_of(input).size() == 1);
+    CHECK_THAT(faults_of(input).front(), Catch::Contains("line 2"));
+}
+
+TEST_CASE("secrets are masked") {
+    CHECK(host::masked("smtp.password", "hunter2") == "***");
+    CHECK(host::masked("payment.secret_token", "x") == "***");
+    CHECK(host::masked("gateway.token_key_file", "x") == "***");
+    CHECK(host::masked("webhook.signing_key", "x") == "***");
+    CHECK(host::masked("webhook.signing_key", "").empty());
+    CHECK(host::masked("modules.user.access_token_ttl", "10m") == "10m");
+    CHECK(
+        host::masked("database.url", "postgres://me:pa/ss@host/db").find("pa/ss") ==
+        std::string::npos
+    );
+    CHECK(host::masked("database.url", "postgres://me:pw@host/db") == "postgres://***@host/db");
+    CHECK(host::masked("database.url", "postgres://host/db") == "postgres://host/db");
+}
