@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cerrno>
 #include <condition_variable>
+#include <csignal>
 #include <mutex>
 #include <thread>
 
@@ -42,6 +43,10 @@ struct LogSink::State {
     }
 
     void run() {
+        // Signals are for threads that can answer them; a closed pipe must not end the process.
+        sigset_t all;
+        sigfillset(&all);
+        pthread_sigmask(SIG_BLOCK, &all, nullptr);
         std::unique_lock lock(mutex);
         while (!stopping || !pending.empty()) {
             ready.wait(lock, [&] { return stopping || !pending.empty(); });

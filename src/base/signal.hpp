@@ -22,16 +22,20 @@ public:
     /// `executor` is that of the coroutine that will wait.
     static std::shared_ptr<Signal> make(const Executor& executor);
 
-    /// From any thread. The executor's context must still exist.
+    /// From any thread. The executor's context must still exist; the last reference may outlive it.
     void set();
     /// True when set, false when the waiting coroutine was cancelled. On `executor` only.
     Task<bool> wait();
 
 private:
-    explicit Signal(const Executor& executor);
+    class Waiter;
+    explicit Signal(const Executor& executor) : executor_(executor) {}
 
-    Timer timer_;       // never expires: a cancellation of it is what wakes
-    bool set_ = false;  // touched on the executor only
+    const Executor executor_;
+    // Both touched on the executor only. The timer belongs to the coroutine, since whoever sets
+    // the signal may let go of it after the timer's context has gone.
+    bool set_ = false;
+    Timer* waiting_ = nullptr;
 };
 
 }  // namespace souk::base

@@ -127,6 +127,14 @@ TEST_CASE("a process ends although nobody reads its log", "[log]") {
         sink.write("a line that fills the pipe\n", Level::error);
 }
 
+TEST_CASE("a closed pipe does not end the process", "[log]") {
+    Pipe pipe;
+    LogSink sink(pipe.ends[1], 1 << 10);
+    ::close(std::exchange(pipe.ends[0], ::open("/dev/null", O_RDONLY)));
+    sink.write("nobody reads this\n", Level::error);
+    CHECK(sink.flush(std::chrono::seconds(10)));
+}
+
 TEST_CASE("levels below the threshold are not enabled", "[log]") {
     Pipe pipe;
     LogSink sink(pipe.ends[1], 1 << 10);
