@@ -41,8 +41,11 @@ bool is_gap(const Error& error) {
 struct Delivery::Pass {
     enum class Fate : std::uint8_t { open, done, failed };
 
-    Pass(std::vector<Stored> stored, bool fresh)
-        : entries(std::move(stored)), fates(entries.size(), Fate::open), fresh(fresh) {}
+    Pass(std::vector<Stored> stored, const Waiting& waiting, bool fresh)
+        : entries(std::move(stored))
+        , fates(entries.size(), Fate::open)
+        , waiting(waiting)
+        , fresh(fresh) {}
     void fail(std::size_t i, Pending row) {
         fates[i] = Fate::failed;
         if (!row.dead) {
@@ -56,12 +59,12 @@ struct Delivery::Pass {
         const std::string& aggregate = entries[i].event.aggregate_id;
         auto failed = failed_at.find(aggregate);
         if (failed != failed_at.end() && failed->second < i) return true;
-        return fresh && waiting.contains(aggregate);
+        return fresh && waiting.aggregates.contains(aggregate);
     }
 
     std::vector<Stored> entries;
     std::vector<Fate> fates;
-    std::unordered_set<std::string> waiting;  // aggregates with delivery rows when this began
+    const Waiting& waiting;  // what had delivery rows when this began
     std::unordered_map<std::string, std::size_t> failed_at;  // aggregate to its first failure
     std::vector<Pending> rows;                               // of those that failed
     std::size_t decided = 0;  // entries before this have met their fate
@@ -208,8 +211,7 @@ Task<Result<void>> Delivery::take_new() {
         head_ = position_;  // deleted since
         co_return Result<void>();
     }
-    Pass pass(std::move(*stored), true);
-    pass.waiting = waiting_.aggregates;
+    Pass pass(std::move(*stored), waiting_, true);
     for (std::size_t i = 0; i < pass.entries.size(); ++i)
         if (!inbox_->subscribes(pass.entries[i].event.type)) pass.fates[i] = Pass::Fate::done;
     Result<void> through = co_await work_through(pass);
@@ -221,7 +223,7 @@ Task<Result<void>> Delivery::take_new() {
 Task<Result<void>> Delivery::retry_due() {
     auto stored = co_await store_->due(consumer(), bus_->clock.now(), retries_a_pass);
     if (!stored) co_return stored.error();
-    Pass pass(std::move(*stored), false);
+    Pass pass(std::move(*stored), waiting_, false);
     rows_changed_ = true;
     Result<void> through = co_await work_through(pass);
     Result<void> settled = co_await settle(pass);
