@@ -19,20 +19,23 @@ namespace souk::payment {
 
 namespace {
 
+/// Each may hold a transaction in the database's queue (1,024 waiting by default).
+constexpr std::int64_t most_workers = 512;
+
 class PaymentModule final : public Module {
 public:
     explicit PaymentModule(ModuleDeps deps)
         : clock_(deps.clock)
         , bus_(deps.bus)
         , provider_kind_(deps.settings.text("provider"))
+        , workers_(deps.settings.integer("workers"))
         , provider_(std::make_shared<app::SimulatedProvider>(
               deps.executor, deps.blocking, deps.clock, deps.data / "provider.log"
           ))
         , reader_(deps.database, provider_)
         , api_(deps.database, deps.clock) {
         app::WorkerOptions options(
-            static_cast<std::size_t>(deps.settings.integer("workers")),
-            deps.settings.duration("step_timeout")
+            static_cast<std::size_t>(workers_), deps.settings.duration("step_timeout")
         );
         worker_ = std::make_shared<app::Worker>(
             options,
@@ -62,6 +65,8 @@ public:
     Task<Result<void>> start() override {
         if (provider_kind_ != "simulated")
             co_return invalid("bad_setting", "modules.payment.provider: only \"simulated\" exists");
+        if (workers_ < 1 || workers_ > most_workers)
+            co_return invalid("bad_setting", "modules.payment.workers: from 1 to 512");
         auto opened = co_await provider_->open();
         if (!opened) co_return opened.error();
         worker_->start();
@@ -85,6 +90,7 @@ private:
     const Clock& clock_;
     Bus& bus_;
     std::string provider_kind_;
+    std::int64_t workers_;
     std::shared_ptr<app::Provider> provider_;
     app::Reader reader_;
     app::LocalApi api_;
