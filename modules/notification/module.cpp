@@ -15,6 +15,8 @@ namespace souk::notification {
 
 namespace {
 
+constexpr std::int64_t most_orders_a_call = 200;  // of order::Api::get_many
+
 class NotificationModule final : public Module {
 public:
     explicit NotificationModule(ModuleDeps deps)
@@ -22,9 +24,9 @@ public:
         app::OutboxFolder outbox(deps.blocking, deps.data / "outbox");
         auto renderer =
             std::make_unique<app::Renderer>(deps.settings.text("from"), embedded::notification());
-        const auto batch = static_cast<std::size_t>(deps.settings.integer("batch"));
+        batch_ = deps.settings.integer("batch");
         worker_ = std::make_shared<app::Worker>(
-            batch,
+            static_cast<std::size_t>(batch_),
             deps.executor,
             deps.database,
             deps.clock,
@@ -53,6 +55,8 @@ public:
     }
 
     Task<Result<void>> start() override {
+        if (batch_ < 1 || batch_ > most_orders_a_call)
+            co_return invalid("bad_setting", "modules.notification.batch: from 1 to 200");
         worker_->start(peers_.get<order::Api>(), peers_.get<user::Api>());
         co_return Result<void>();
     }
@@ -71,6 +75,7 @@ private:
     Database& database_;
     const Clock& clock_;
     Peers& peers_;
+    std::int64_t batch_;
     std::shared_ptr<app::Worker> worker_;
 };
 
