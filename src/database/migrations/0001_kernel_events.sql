@@ -1,9 +1,9 @@
 -- What every module's database has for the events it sends and receives (src/events).
 
--- Events that this module has published, in the order of their commits. `position` is the feed's.
+-- Events that this module has published, in the order of their commits. `seq` is the feed's.
 -- only: sqlite
 CREATE TABLE outbox (
-    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
     event_id TEXT NOT NULL UNIQUE,
     type TEXT NOT NULL,
     aggregate_id TEXT NOT NULL,
@@ -15,7 +15,7 @@ CREATE TABLE outbox (
 );
 -- only: postgres
 CREATE TABLE outbox (
-    position BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     event_id TEXT NOT NULL UNIQUE,
     type TEXT NOT NULL,
     aggregate_id TEXT NOT NULL,
@@ -47,16 +47,20 @@ CREATE TABLE inbox (
 -- How far a consumer of the embedded bus has read this module's outbox.
 CREATE TABLE bus_cursor (
     consumer TEXT NOT NULL PRIMARY KEY,
-    position BIGINT NOT NULL
+    seq BIGINT NOT NULL
 );
 
--- Deliveries that failed: to be tried again at `retry_at`, or dead since `dead_at`.
+-- Deliveries that failed or wait behind one that did: to be tried again at `retry_at`, or dead since
+-- `dead_at`. `gaps` counts the tries that came too early, `attempts` the failures.
 CREATE TABLE bus_delivery (
     consumer TEXT NOT NULL,
-    position BIGINT NOT NULL,
+    seq BIGINT NOT NULL,
+    event_id TEXT NOT NULL,
+    aggregate_id TEXT NOT NULL,
     attempts BIGINT NOT NULL,
+    gaps BIGINT NOT NULL,
     retry_at BIGINT NOT NULL,
     last_error TEXT NOT NULL,
     dead_at BIGINT,
-    PRIMARY KEY (consumer, position)
+    PRIMARY KEY (consumer, seq)
 );

@@ -5,9 +5,10 @@
 #pragma once
 
 #include "souk/database.hpp"
-#include "souk/log.hpp"
 
+#include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <memory>
 
 namespace souk::database {
@@ -17,6 +18,8 @@ struct SqliteOptions {
     std::size_t readers = 1;         // threads, each with a connection
     std::size_t queue_limit = 1024;  // waiting transactions or queries; then `unavailable` "busy"
     std::size_t transactions_per_commit = 256;
+    // Called on the writer's thread after each COMMIT with the number of transactions in it.
+    std::function<void(std::size_t)> committed = {};
 };
 
 /// Opens or creates the file. Errors: `unavailable` "database_open" (no folder, no permission, full
