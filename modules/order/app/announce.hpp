@@ -1,0 +1,33 @@
+// The events of an order, each appended in the transaction that makes it true.
+#pragma once
+
+#include "app/services.hpp"
+#include "souk/order/api.hpp"
+#include "store/orders.hpp"
+
+#include <string>
+
+namespace souk::order::app {
+
+Task<Result<void>> announce_placed(
+    Services& services,
+    Transaction& tx,
+    const Order& order,
+    std::string payment_token,
+    std::string traceparent
+);
+
+/// pending → paid with order.paid, pending → cancelled with order.cancelled. False when the order
+/// was not pending: nothing happens.
+Task<Result<bool>> pay(
+    Services& services, Transaction& tx, std::string order_id, std::string traceparent
+);
+Task<Result<bool>> cancel(
+    Services& services,
+    Transaction& tx,
+    std::string order_id,
+    std::string_view reason,
+    std::string traceparent
+);
+
+}  // namespace souk::order::app

@@ -1,0 +1,45 @@
+#include "app/payment_events.hpp"
+
+#include "app/announce.hpp"
+#include "souk/json.hpp"
+#include "store/orders.hpp"
+
+namespace souk::order::app {
+
+namespace {
+
+std::string read_order_id(json::ObjectReader& in) {
+    return in.text("order_id", json::TextRule{1, 100});
+}
+
+/// After nothing changed: an order that is not pending any more is a stale event, an order that is
+/// not there an early one.
+Task<Result<void>> stale_or_early(Transaction& tx, std::string order_id) {
+    auto exists = co_await store::order_exists(tx, std::move(order_id));
+    if (!exists) co_return exists.error();
+    if (!*exists) co_return gap();
+    co_return Result<void>();
+}
+
+}  // namespace
+
+Task<Result<void>> on_payment_captured(Services& services, Transaction& tx, const Event& event) {
+    auto order_id = json::decode_as(event.data, &read_order_id, json::Unknown::ignore);
+    if (!order_id) co_return order_id.error();
+    auto paid = co_await pay(services, tx, *order_id, event.traceparent);
+    if (!paid) co_return paid.error();
+    if (*paid) co_return Result<void>();
+    co_return co_await stale_or_early(tx, *order_id);
+}
+
+Task<Result<void>> on_payment_declined(Services& services, Transaction& tx, const Event& event) {
+    auto order_id = json::decode_as(event.data, &read_order_id, json::Unknown::ignore);
+    if (!order_id) co_return order_id.error();
+    auto cancelled =
+        co_await cancel(services, tx, *order_id, "payment_declined", event.traceparent);
+    if (!cancelled) co_return cancelled.error();
+    if (*cancelled) co_return Result<void>();
+    co_return co_await stale_or_early(tx, *order_id);
+}
+
+}  // namespace souk::order::app

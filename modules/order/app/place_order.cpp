@@ -1,0 +1,225 @@
+#include "app/place_order.hpp"
+
+#include "app/announce.hpp"
+#include "app/claim.hpp"
+#include "souk/failpoint.hpp"
+
+namespace souk::order::app {
+
+namespace {
+
+constexpr int number_attempts = 3;
+constexpr int ok = 200;
+constexpr int created = 201;
+
+Error died(std::string_view where) {
+    return unavailable("failpoint", "armed failpoint " + std::string(where));
+}
+
+/// A refusal that the same request would always meet.
+bool is_final(const Error& error) {
+    switch (error.kind) {
+        case ErrorKind::invalid:
+        case ErrorKind::forbidden:
+        case ErrorKind::not_found:
+        case ErrorKind::unprocessable:
+            return true;
+        default:
+            return false;
+    }
+}
+
+Error external_ref_taken() {
+    return conflict("external_ref_taken", "this external_ref was imported with another content");
+}
+
+/// One request under its lease. Lives in the frame of place_order().
+class Placement {
+public:
+    Placement(
+        Services& services,
+        CallContext ctx,
+        PlaceCommand command,
+        Renderer renderer,
+        store::Lease lease
+    )
+        : services_(services)
+        , ctx_(std::move(ctx))
+        , command_(std::move(command))
+        , renderer_(renderer)
+        , lease_(std::move(lease)) {}
+
+    Task<Result<PlaceAnswer>> run() {
+        if (failpoint::hit("order.after_claim")) co_return died("order.after_claim");
+        auto reserved = co_await reserve();
+        if (!reserved) co_return co_await reserve_failed(reserved.error());
+        if (failpoint::hit("order.after_reserve")) co_return died("order.after_reserve");
+        auto priced = domain::price_order(command_.items, *reserved, command_.currency);
+        if (!priced) co_return co_await release_and_refuse(priced.error());
+        co_return co_await commit(make_order(std::move(*priced)));
+    }
+
+    /// The order is here already, from an import under another key.
+    Task<Result<PlaceAnswer>> answer_duplicate(store::Imported existing) {
+        if (existing.content_hash != command_.import->content_hash)
+            co_return co_await refuse(external_ref_taken());
+        std::vector<std::string> ids(1, existing.order_id);
+        auto orders =
+            co_await store::find_orders(services_.database, std::move(ids), ctx_.deadline);
+        if (!orders) co_return co_await give_up(orders.error());
+        PlaceAnswer answer(ok, renderer_.order(orders->front()), true);
+        co_return co_await finish(std::move(answer));
+    }
+
+private:
+    Task<Result<std::vector<product::ReservedProduct>>> reserve() {
+        std::vector<product::ReserveLine> lines;
+        lines.reserve(command_.items.size());
+        for (const domain::Item& item : command_.items)
+            lines.emplace_back(item.product_id, item.quantity);
+        return services_.product->reserve(ctx_, lease_.order_id, std::move(lines));
+    }
+
+    Task<Result<PlaceAnswer>> reserve_failed(Error error) {
+        if (is_final(error)) co_return co_await refuse(std::move(error));
+        // The sweeper has fenced this intent; it is about to go.
+        if (error.code == "order_released") co_return in_flight();
+        if (error.code == "out_of_stock") {
+            co_await forget(services_, lease_);  // nothing is held
+            co_return error;
+        }
+        co_return co_await give_up(std::move(error));
+    }
+
+    /// For now: a retry goes on under the same order id.
+    Task<Result<PlaceAnswer>> give_up(Error error) {
+        co_await reopen(services_, lease_);
+        co_return error;
+    }
+
+    Task<Result<PlaceAnswer>> refuse(Error error) {
+        std::string body = renderer_.problem(error, ctx_.request_id);
+        PlaceAnswer answer(http_status(error.kind), std::move(body), false);
+        co_return co_await finish(std::move(answer));
+    }
+
+    /// The hold goes first: an intent with a final answer is nobody's to clean up.
+    Task<Result<PlaceAnswer>> release_and_refuse(Error error) {
+        auto released = co_await services_.product->release(ctx_, lease_.order_id);
+        if (!released) co_return co_await give_up(released.error());
+        co_return co_await refuse(std::move(error));
+    }
+
+    Task<Result<void>> finish_in(Transaction& tx, const PlaceAnswer& answer) {
+        auto finished = co_await store::finish_intent(tx, lease_, answer.status, answer.body);
+        if (!finished) co_return finished.error();
+        if (!*finished) co_return in_flight();  // somebody took the lease over
+        co_return Result<void>();
+    }
+
+    Task<Result<PlaceAnswer>> finish(PlaceAnswer answer) {
+        TransactionBody body = [this, &answer](Transaction& tx) { return finish_in(tx, answer); };
+        auto done = co_await services_.database.transact(std::move(body), ctx_.deadline);
+        if (!done) co_return done.error();
+        co_return answer;
+    }
+
+    Order make_order(domain::Priced priced) {
+        Order order(lease_.order_id, "", command_.user_id, "pending", priced.total);
+        details_.created_at = services_.clock.now();
+        details_.payment_token = command_.payment_token;
+        details_.units = priced.units;
+        details_.import = command_.import;
+        order.placed_at = command_.placed_at.value_or(details_.created_at);
+        order.lines = std::move(priced.lines);
+        return order;
+    }
+
+    struct Written {
+        Written() = default;
+        bool inserted = false;                     // else a unique value of the order is taken
+        std::optional<store::Imported> duplicate;  // by this order
+    };
+
+    /// The guard comes first: a lease that was lost writes nothing.
+    Task<Result<void>> write(
+        Transaction& tx, const Order& order, const PlaceAnswer& answer, Written& out
+    ) {
+        out = Written();
+        auto finished = co_await finish_in(tx, answer);
+        if (!finished) co_return finished.error();
+        auto inserted = co_await store::insert_order(tx, order, details_);
+        if (!inserted) co_return inserted.error();
+        if (!*inserted) {
+            if (!command_.import) co_return taken();
+            auto found = co_await store::find_imported(
+                tx, command_.import->source, command_.import->external_ref
+            );
+            if (!found) co_return found.error();
+            out.duplicate = std::move(*found);
+            co_return taken();
+        }
+        out.inserted = true;
+        co_return co_await announce_placed(
+            services_, tx, order, details_.payment_token, ctx_.traceparent
+        );
+    }
+
+    /// Rolls write() back.
+    static Error taken() { return conflict("order_taken", "a unique value of the order is taken"); }
+
+    Task<Result<PlaceAnswer>> commit(Order order) {
+        for (int attempt = 0; attempt < number_attempts; ++attempt) {
+            order.number = domain::order_number(order.id, order.placed_at, attempt);
+            PlaceAnswer answer(created, renderer_.order(order), false);
+            Written written;
+            TransactionBody body = [this, &order, &answer, &written](Transaction& tx) {
+                return write(tx, order, answer, written);
+            };
+            auto done = co_await services_.database.transact(std::move(body), ctx_.deadline);
+            if (done) {
+                services_.bus.wake();
+                if (failpoint::hit("order.after_commit")) co_return died("order.after_commit");
+                co_return answer;
+            }
+            if (done.error().code == "idempotency_in_flight") co_return done.error();
+            if (done.error().code != "order_taken") co_return co_await give_up(done.error());
+            if (written.duplicate)
+                co_return co_await release_and_answer(std::move(*written.duplicate));
+        }
+        Error error(ErrorKind::internal, "no_order_number", "no free order number was found");
+        co_return co_await give_up(std::move(error));
+    }
+
+    /// Two imports of one sale ran side by side, and this one came second.
+    Task<Result<PlaceAnswer>> release_and_answer(store::Imported existing) {
+        auto released = co_await services_.product->release(ctx_, lease_.order_id);
+        if (!released) co_return co_await give_up(released.error());
+        co_return co_await answer_duplicate(std::move(existing));
+    }
+
+    Services& services_;
+    const CallContext ctx_;
+    const PlaceCommand command_;
+    const Renderer renderer_;
+    const store::Lease lease_;
+    store::OrderDetails details_;
+};
+
+}  // namespace
+
+Task<Result<PlaceAnswer>> place_order(
+    Services& services, CallContext ctx, PlaceCommand command, Renderer renderer
+) {
+    auto claimed = co_await claim(services, command, ctx.deadline);
+    if (!claimed) co_return claimed.error();
+    if (claimed->answer) co_return std::move(*claimed->answer);
+    Placement placement(
+        services, std::move(ctx), std::move(command), renderer, std::move(claimed->lease)
+    );
+    if (claimed->duplicate)
+        co_return co_await placement.answer_duplicate(std::move(*claimed->duplicate));
+    co_return co_await placement.run();
+}
+
+}  // namespace souk::order::app

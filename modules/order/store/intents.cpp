@@ -1,0 +1,154 @@
+#include "store/intents.hpp"
+
+namespace souk::order::store {
+
+namespace {
+
+constexpr Statement claim_sql{
+    "order.claim_intent",
+    "INSERT INTO intents (caller, route, idempotency_key, body_hash, order_id, status, fence, "
+    "lease_until, answer_status, answer_body, created_at) "
+    "VALUES ($1, $2, $3, $4, $5, 'open', 1, $6, 0, '', $7) "
+    "ON CONFLICT (caller, route, idempotency_key) DO UPDATE "
+    "SET lease_until = excluded.lease_until, fence = intents.fence + 1 "
+    "WHERE intents.status = 'open' AND intents.lease_until <= $7 "
+    "AND intents.body_hash = excluded.body_hash RETURNING order_id, fence"};
+constexpr Statement find_sql{
+    "order.find_intent",
+    "SELECT body_hash, order_id, status, answer_status, answer_body, lease_until FROM intents "
+    "WHERE caller = $1 AND route = $2 AND idempotency_key = $3"};
+constexpr Statement finish_sql{
+    "order.finish_intent",
+    "UPDATE intents SET status = 'final', answer_status = $3, answer_body = $4 "
+    "WHERE order_id = $1 AND fence = $2 AND status = 'open'"};
+constexpr Statement reopen_sql{
+    "order.reopen_intent",
+    "UPDATE intents SET lease_until = $3 WHERE order_id = $1 AND fence = $2 AND status = 'open'"};
+constexpr Statement drop_sql{
+    "order.drop_intent",
+    "DELETE FROM intents WHERE order_id = $1 AND fence = $2 AND status = 'open'"};
+constexpr Statement abandoned_sql{
+    "order.find_abandoned",
+    "SELECT order_id, fence FROM intents WHERE status <> 'final' AND lease_until < $1 "
+    "ORDER BY lease_until LIMIT $2"};
+constexpr Statement kill_sql{
+    "order.kill_intent",
+    "UPDATE intents SET status = 'dead', fence = fence + 1 "
+    "WHERE order_id = $1 AND fence = $2 AND status <> 'final' RETURNING fence"};
+constexpr Statement drop_dead_sql{
+    "order.drop_dead_intent",
+    "DELETE FROM intents WHERE order_id = $1 AND fence = $2 AND status = 'dead'"};
+constexpr Statement audit_sql{
+    "order.audit_intents",
+    "SELECT order_id, status, lease_until FROM intents WHERE status <> 'final' AND order_id > $1 "
+    "ORDER BY order_id LIMIT $2"};
+
+Task<Result<void>> run(Transaction& tx, const Statement& statement, Params params) {
+    auto rows = co_await tx.execute(statement, std::move(params));
+    if (!rows) co_return rows.error();
+    co_return Result<void>();
+}
+
+}  // namespace
+
+Task<Result<std::optional<Lease>>> claim_intent(Transaction& tx, IntentRequest r) {
+    Params params = bind(r.caller, r.route, r.key, r.body_hash, r.order_id, r.lease_until, r.now);
+    auto rows = co_await tx.execute(claim_sql, std::move(params));
+    if (!rows) co_return rows.error();
+    std::optional<Lease> lease;
+    if (rows->empty()) co_return lease;
+    lease.emplace();
+    lease->order_id = (*rows)[0].string(0);
+    lease->fence = (*rows)[0].integer(1);
+    co_return lease;
+}
+
+Task<Result<std::optional<StoredIntent>>> find_intent(
+    Transaction& tx, std::string caller, std::string route, std::string key
+) {
+    Params params = bind(std::move(caller), std::move(route), std::move(key));
+    auto rows = co_await tx.execute(find_sql, std::move(params));
+    if (!rows) co_return rows.error();
+    std::optional<StoredIntent> intent;
+    if (rows->empty()) co_return intent;
+    const auto row = (*rows)[0];
+    intent.emplace();
+    intent->body_hash = row.string(0);
+    intent->order_id = row.string(1);
+    intent->final = row.text(2) == "final";
+    intent->answer_status = static_cast<int>(row.integer(3));
+    intent->answer_body = row.string(4);
+    intent->lease_until = row.time(5);
+    co_return intent;
+}
+
+Task<Result<bool>> finish_intent(Transaction& tx, Lease lease, int status, std::string body) {
+    Params params = bind(std::move(lease.order_id), lease.fence, status, std::move(body));
+    auto rows = co_await tx.execute(finish_sql, std::move(params));
+    if (!rows) co_return rows.error();
+    co_return rows->affected() == 1;
+}
+
+Task<Result<void>> reopen_intent(Transaction& tx, Lease lease, Timestamp now) {
+    return run(tx, reopen_sql, bind(std::move(lease.order_id), lease.fence, now));
+}
+
+Task<Result<void>> drop_intent(Transaction& tx, Lease lease) {
+    return run(tx, drop_sql, bind(std::move(lease.order_id), lease.fence));
+}
+
+Task<Result<std::vector<Lease>>> find_abandoned(
+    Database& database, Timestamp before, std::size_t limit, Deadline deadline
+) {
+    Params params = bind(before, limit);
+    auto rows = co_await database.query(abandoned_sql, std::move(params), deadline);
+    if (!rows) co_return rows.error();
+    std::vector<Lease> leases(rows->size());
+    for (std::size_t i = 0; i < leases.size(); ++i) {
+        leases[i].order_id = (*rows)[i].string(0);
+        leases[i].fence = (*rows)[i].integer(1);
+    }
+    co_return leases;
+}
+
+Task<Result<std::vector<Lease>>> kill_intents(Transaction& tx, std::vector<Lease> abandoned) {
+    std::vector<Params> params;
+    for (const Lease& lease : abandoned)
+        params.push_back(bind(lease.order_id, lease.fence));
+    auto killed = co_await tx.execute_all(kill_sql, std::move(params));
+    if (!killed) co_return killed.error();
+    std::vector<Lease> dead;
+    for (std::size_t i = 0; i < abandoned.size(); ++i) {
+        const Rows& row = (*killed)[i];
+        if (row.empty()) continue;
+        dead.push_back(abandoned[i]);
+        dead.back().fence = row[0].integer(0);
+    }
+    co_return dead;
+}
+
+Task<Result<void>> drop_intents(Transaction& tx, std::vector<Lease> dead) {
+    std::vector<Params> params;
+    for (const Lease& lease : dead)
+        params.push_back(bind(lease.order_id, lease.fence));
+    auto dropped = co_await tx.execute_all(drop_dead_sql, std::move(params));
+    if (!dropped) co_return dropped.error();
+    co_return Result<void>();
+}
+
+Task<Result<std::vector<UnfinishedIntent>>> audit_intents(
+    Database& database, std::string after_order, std::size_t limit, Deadline deadline
+) {
+    Params params = bind(std::move(after_order), limit);
+    auto rows = co_await database.query(audit_sql, std::move(params), deadline);
+    if (!rows) co_return rows.error();
+    std::vector<UnfinishedIntent> out(rows->size());
+    for (std::size_t i = 0; i < out.size(); ++i) {
+        out[i].order_id = (*rows)[i].string(0);
+        out[i].status = (*rows)[i].string(1);
+        out[i].lease_until = (*rows)[i].time(2);
+    }
+    co_return out;
+}
+
+}  // namespace souk::order::store

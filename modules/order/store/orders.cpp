@@ -1,0 +1,262 @@
+#include "store/orders.hpp"
+
+#include "souk/json.hpp"
+
+namespace souk::order::store {
+
+namespace {
+
+constexpr Statement insert_order_sql{
+    "order.insert",
+    "INSERT INTO orders (id, number, user_id, status, amount, currency, units, line_count, "
+    "payment_token, version, placed_at, created_at, updated_at, source, external_ref, imported_by, "
+    "content_hash) VALUES ($1, $2, $3, 'pending', $4, $5, $6, $7, $8, 1, $9, $10, $10, $11, $12, "
+    "$13, $14) ON CONFLICT DO NOTHING"};
+constexpr Statement insert_line_sql{
+    "order.insert_line",
+    "INSERT INTO order_lines (order_id, line_no, product_id, sku, name, quantity, "
+    "unit_price_micros, total) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"};
+constexpr Statement find_imported_sql{
+    "order.find_imported",
+    "SELECT id, content_hash FROM orders WHERE source = $1 AND external_ref = $2"};
+
+constexpr Statement mark_paid_sql{
+    "order.mark_paid",
+    "UPDATE orders SET status = 'paid', version = version + 1, updated_at = $2 "
+    "WHERE id = $1 AND status = 'pending' RETURNING number, user_id, amount, currency, version"};
+constexpr Statement mark_cancelled_sql{
+    "order.mark_cancelled",
+    "UPDATE orders SET status = 'cancelled', cancel_reason = $3, version = version + 1, "
+    "updated_at = $2 WHERE id = $1 AND status = 'pending' "
+    "RETURNING number, user_id, amount, currency, version"};
+constexpr Statement order_exists_sql{"order.exists", "SELECT 1 FROM orders WHERE id = $1"};
+
+// A row a line, the order's own columns repeated: one statement reads orders with their lines.
+#define SOUK_ORDER_COLUMNS                                                                   \
+    "SELECT o.id, o.number, o.user_id, o.status, o.cancel_reason, o.amount, o.currency, "    \
+    "o.version, o.placed_at, l.product_id, l.sku, l.name, l.quantity, l.unit_price_micros, " \
+    "l.total FROM orders o JOIN order_lines l ON l.order_id = o.id "
+constexpr Statement find_orders_sql{
+    "order.find_many",
+    SOUK_ORDER_COLUMNS "WHERE o.id IN (SELECT value FROM json_each($1)) ORDER BY o.id, l.line_no",
+    SOUK_ORDER_COLUMNS
+    "WHERE o.id IN (SELECT value FROM json_array_elements_text(CAST($1 AS json))) "
+    "ORDER BY o.id, l.line_no"};
+constexpr Statement list_orders_sql{
+    "order.list",
+    SOUK_ORDER_COLUMNS
+    "WHERE o.id IN (SELECT id FROM orders WHERE user_id = $1 AND (placed_at, id) < ($2, $3) "
+    "ORDER BY placed_at DESC, id DESC LIMIT $4) ORDER BY o.placed_at DESC, o.id DESC, l.line_no"};
+constexpr Statement audit_orders_sql{
+    "order.audit",
+    SOUK_ORDER_COLUMNS
+    "WHERE o.id IN (SELECT id FROM orders WHERE id > $1 ORDER BY id LIMIT $2) "
+    "ORDER BY o.id, l.line_no"};
+#undef SOUK_ORDER_COLUMNS
+
+constexpr Statement find_overdue_sql{
+    "order.find_overdue",
+    "SELECT id, created_at FROM orders WHERE status = 'pending' AND created_at < $1 "
+    "AND (created_at, id) > ($2, $3) ORDER BY created_at, id LIMIT $4"};
+
+constexpr Statement summarize_sql{
+    "order.summarize_import",
+    "SELECT COUNT(*), "
+    "CAST(COALESCE(SUM(CASE WHEN status = 'pending' THEN 1 ELSE 0 END), 0) AS BIGINT), "
+    "CAST(COALESCE(SUM(CASE WHEN status = 'paid' THEN 1 ELSE 0 END), 0) AS BIGINT), "
+    "CAST(COALESCE(SUM(CASE WHEN status = 'cancelled' THEN 1 ELSE 0 END), 0) AS BIGINT), "
+    "CAST(COALESCE(SUM(CASE WHEN status = 'paid' THEN units ELSE 0 END), 0) AS BIGINT), "
+    "CAST(COALESCE(SUM(CASE WHEN status = 'paid' THEN amount ELSE 0 END), 0) AS BIGINT), "
+    "CAST(COALESCE(SUM(CASE WHEN status = 'paid' THEN line_count ELSE 0 END), 0) AS BIGINT) "
+    "FROM orders WHERE source = $1"};
+
+Currency currency_of(std::string_view code) {
+    return Currency::parse(code).value();
+}
+
+Params order_row(const Order& order, const OrderDetails& details) {
+    Params row = bind(
+        order.id,
+        order.number,
+        order.user_id,
+        order.total.amount,
+        order.total.currency.code(),
+        details.units,
+        order.lines.size(),
+        details.payment_token,
+        order.placed_at,
+        details.created_at
+    );
+    if (details.import) {
+        row.emplace_back(details.import->source);
+        row.emplace_back(details.import->external_ref);
+        row.emplace_back(details.import->imported_by);
+        row.emplace_back(details.import->content_hash);
+    } else {
+        row.resize(row.size() + 4);
+    }
+    return row;
+}
+
+Order read_order(const Rows::Row& row) {
+    Order order(
+        row.string(0),
+        row.string(1),
+        row.string(2),
+        row.string(3),
+        Money(row.integer(5), currency_of(row.text(6)))
+    );
+    order.cancel_reason = row.string(4);
+    order.version = row.integer(7);
+    order.placed_at = row.time(8);
+    return order;
+}
+
+std::vector<Order> read_orders(const Rows& rows) {
+    std::vector<Order> orders;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        const auto row = rows[i];
+        if (orders.empty() || orders.back().id != row.text(0)) orders.push_back(read_order(row));
+        orders.back().lines.emplace_back(
+            row.string(9),
+            row.string(10),
+            row.string(11),
+            row.integer(12),
+            UnitPrice::from_micros(row.integer(13)),
+            row.integer(14)
+        );
+    }
+    return orders;
+}
+
+Task<Result<std::vector<Order>>> query_orders(
+    Database& database, const Statement& statement, Params params, Deadline deadline
+) {
+    auto rows = co_await database.query(statement, std::move(params), deadline);
+    if (!rows) co_return rows.error();
+    co_return read_orders(*rows);
+}
+
+Task<Result<std::optional<Changed>>> change(
+    Transaction& tx, const Statement& statement, Params params
+) {
+    auto rows = co_await tx.execute(statement, std::move(params));
+    if (!rows) co_return rows.error();
+    std::optional<Changed> changed;
+    if (rows->empty()) co_return changed;
+    const auto row = (*rows)[0];
+    changed.emplace(Money(row.integer(2), currency_of(row.text(3))));
+    changed->number = row.string(0);
+    changed->user_id = row.string(1);
+    changed->version = row.integer(4);
+    co_return changed;
+}
+
+}  // namespace
+
+Task<Result<bool>> insert_order(Transaction& tx, const Order& order, const OrderDetails& details) {
+    auto inserted = co_await tx.execute(insert_order_sql, order_row(order, details));
+    if (!inserted) co_return inserted.error();
+    if (inserted->affected() == 0) co_return false;
+    std::vector<Params> lines;
+    lines.reserve(order.lines.size());
+    for (const OrderLine& line : order.lines)
+        lines.push_back(bind(
+            order.id,
+            lines.size() + 1,
+            line.product_id,
+            line.sku,
+            line.name,
+            line.quantity,
+            line.unit_price.micros(),
+            line.total
+        ));
+    auto written = co_await tx.execute_all(insert_line_sql, std::move(lines));
+    if (!written) co_return written.error();
+    co_return true;
+}
+
+Task<Result<std::optional<Imported>>> find_imported(
+    Transaction& tx, std::string source, std::string external_ref
+) {
+    Params params = bind(std::move(source), std::move(external_ref));
+    auto rows = co_await tx.execute(find_imported_sql, std::move(params));
+    if (!rows) co_return rows.error();
+    std::optional<Imported> imported;
+    if (rows->empty()) co_return imported;
+    imported.emplace();
+    imported->order_id = (*rows)[0].string(0);
+    imported->content_hash = (*rows)[0].string(1);
+    co_return imported;
+}
+
+Task<Result<std::optional<Changed>>> mark_paid(Transaction& tx, std::string id, Timestamp now) {
+    return change(tx, mark_paid_sql, bind(std::move(id), now));
+}
+
+Task<Result<std::optional<Changed>>> mark_cancelled(
+    Transaction& tx, std::string id, std::string_view reason, Timestamp now
+) {
+    return change(tx, mark_cancelled_sql, bind(std::move(id), now, reason));
+}
+
+Task<Result<bool>> order_exists(Transaction& tx, std::string id) {
+    Params params = bind(std::move(id));
+    auto rows = co_await tx.execute(order_exists_sql, std::move(params));
+    if (!rows) co_return rows.error();
+    co_return !rows->empty();
+}
+
+Task<Result<std::vector<Order>>> find_orders(
+    Database& database, std::vector<std::string> ids, Deadline deadline
+) {
+    json::array list(ids.begin(), ids.end());
+    return query_orders(database, find_orders_sql, bind(json::serialize(list)), deadline);
+}
+
+Task<Result<std::vector<Order>>> list_orders(
+    Database& database, std::string user_id, Position after, std::size_t limit, Deadline deadline
+) {
+    Params params = bind(std::move(user_id), after.placed_at, std::move(after.id), limit);
+    return query_orders(database, list_orders_sql, std::move(params), deadline);
+}
+
+Task<Result<std::vector<Order>>> audit_orders(
+    Database& database, std::string after_id, std::size_t limit, Deadline deadline
+) {
+    return query_orders(database, audit_orders_sql, bind(std::move(after_id), limit), deadline);
+}
+
+Task<Result<std::vector<PendingOrder>>> find_overdue(
+    Database& database, PendingOrder after, Timestamp before, std::size_t limit, Deadline deadline
+) {
+    Params params = bind(before, after.created_at, std::move(after.id), limit);
+    auto rows = co_await database.query(find_overdue_sql, std::move(params), deadline);
+    if (!rows) co_return rows.error();
+    std::vector<PendingOrder> orders(rows->size());
+    for (std::size_t i = 0; i < orders.size(); ++i) {
+        orders[i].id = (*rows)[i].string(0);
+        orders[i].created_at = (*rows)[i].time(1);
+    }
+    co_return orders;
+}
+
+Task<Result<ImportSummary>> summarize_import(
+    Database& database, std::string source, Deadline deadline
+) {
+    Params params = bind(std::move(source));
+    auto rows = co_await database.query(summarize_sql, std::move(params), deadline);
+    if (!rows) co_return rows.error();
+    const auto row = (*rows)[0];
+    ImportSummary summary;
+    summary.placed = row.integer(0);
+    summary.pending = row.integer(1);
+    summary.paid = row.integer(2);
+    summary.cancelled = row.integer(3);
+    summary.units = row.integer(4);
+    summary.value = row.integer(5);
+    summary.lines = row.integer(6);
+    co_return summary;
+}
+
+}  // namespace souk::order::store
