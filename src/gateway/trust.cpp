@@ -94,7 +94,7 @@ Task<Result<void>> Trust::load_keys() {
         by_kid.emplace(std::move(key.kid), std::move(key.public_key));
     auto verifier = std::make_shared<security::TokenVerifier>();
     verifier->set_keys(std::move(by_kid));
-    verifier_.store(std::move(verifier));
+    verifier_.publish(std::move(verifier));
     co_return Result<void>();
 }
 
@@ -112,22 +112,22 @@ Task<Result<void>> Trust::load_revocations() {
 
 void Trust::remember(const std::vector<user::Revocation>& page) {
     if (page.empty()) return;
-    auto revoked = std::make_shared<Sessions>(*revoked_.load());
+    auto revoked = std::make_shared<Sessions>(revoked_.read());
     for (const auto& revocation : page) {
         revoked->insert(revocation.session);
         remembered_.emplace_back(clock_.steady(), revocation.session);
         position_ = std::max(position_, revocation.position);
     }
-    revoked_.store(std::move(revoked));
+    revoked_.publish(std::move(revoked));
 }
 
 void Trust::forget_old_revocations() {
     const SteadyTime oldest = clock_.steady() - memory_of_revocations;
     if (remembered_.empty() || remembered_.front().since >= oldest) return;
-    auto revoked = std::make_shared<Sessions>(*revoked_.load());
+    auto revoked = std::make_shared<Sessions>(revoked_.read());
     for (; !remembered_.empty() && remembered_.front().since < oldest; remembered_.pop_front())
         revoked->erase(remembered_.front().session);
-    revoked_.store(std::move(revoked));
+    revoked_.publish(std::move(revoked));
 }
 
 void Trust::report(const Result<void>& loaded) {
@@ -147,13 +147,13 @@ bool Trust::claim_key_reload() {
 }
 
 Task<Result<Identity>> Trust::identify(std::string_view token) {
-    if (!verifier_.load()->knows_header_of(token) && claim_key_reload()) {
+    if (!verifier_.read().knows_header_of(token) && claim_key_reload()) {
         auto loaded = co_await load_keys();
         if (!loaded) log_.warn("signing keys are out of reach", {{"code", loaded.error().code}});
     }
-    auto claims = verifier_.load()->verify(token, clock_.now());
+    auto claims = verifier_.read().verify(token, clock_.now());
     if (!claims) co_return invalid_token();
-    if (revoked_.load()->contains(claims->identity.session)) co_return invalid_token();
+    if (revoked_.read().contains(claims->identity.session)) co_return invalid_token();
     co_return std::move(claims->identity);
 }
 

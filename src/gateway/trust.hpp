@@ -1,8 +1,9 @@
 // Which access tokens to believe: the user module's signing keys and its log of revoked sessions,
-// both followed from one background task and read by every I/O thread through a snapshot that is
-// swapped as a whole, so that no request waits for a lock or for the user module.
+// both followed by one background task and read by every I/O thread as snapshots that are swapped
+// as a whole, so that no request waits for a lock or for the user module.
 #pragma once
 
+#include "gateway/published.hpp"
 #include "security/tokens.hpp"
 #include "souk/async.hpp"
 #include "souk/clock.hpp"
@@ -63,8 +64,8 @@ private:
     Logger log_{"gateway"};
 
     // Read by all threads.
-    std::atomic<std::shared_ptr<const security::TokenVerifier>> verifier_;
-    std::atomic<std::shared_ptr<const Sessions>> revoked_;
+    Published<security::TokenVerifier> verifier_;
+    Published<Sessions> revoked_;
     std::atomic<SteadyTime> revocations_as_of_;
     std::atomic<SteadyTime> keys_asked_at_;
 
