@@ -42,18 +42,13 @@ Task<Result<void>> Trust::start() {
     auto revocations = co_await load_revocations();
     if (!revocations) co_return revocations.error();
     ended_ = base::Signal::make(executor_);
-    asio::co_spawn(
-        executor_,
-        follow(),
-        asio::bind_cancellation_slot(
-            cancel_.slot(),
-            [this, ended = ended_](const std::exception_ptr& failure) {
-                const bool cancelled = stopping_;
-                ended->set();
-                if (failure && !cancelled) std::rethrow_exception(failure);
-            }
-        )
-    );
+    auto on_end = [this, ended = ended_](const std::exception_ptr& failure) {
+        const bool cancelled = stopping_;
+        ended->set();
+        if (failure && !cancelled) std::rethrow_exception(failure);
+    };
+    auto token = asio::bind_cancellation_slot(cancel_.slot(), std::move(on_end));
+    asio::co_spawn(executor_, follow(), std::move(token));
     co_return Result<void>();
 }
 

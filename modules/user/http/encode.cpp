@@ -34,9 +34,9 @@ json::value to_json(const std::vector<store::ImportedId>& ids) {
     return out;
 }
 
-json::array audit_json(const std::vector<store::RoleCount>& roles, std::int64_t revocations) {
+json::array to_json(const app::Audit& audit) {
     json::array out;
-    for (const auto& count : roles) {
+    for (const auto& count : audit.roles) {
         json::object one;
         one["kind"] = "user_count";
         one["role"] = count.role;
@@ -45,7 +45,7 @@ json::array audit_json(const std::vector<store::RoleCount>& roles, std::int64_t 
     }
     json::object last;
     last["kind"] = "revocation_count";
-    last["count"] = revocations;
+    last["count"] = audit.revocations;
     out.push_back(std::move(last));
     return out;
 }

@@ -1,11 +1,11 @@
 #include "http/routes.hpp"
 
+#include "app/audit.hpp"
+#include "app/find_account.hpp"
 #include "app/logout.hpp"
 #include "app/refresh.hpp"
 #include "http/decode.hpp"
 #include "http/encode.hpp"
-#include "store/accounts.hpp"
-#include "store/sessions.hpp"
 
 namespace souk::user::http_api {
 
@@ -64,11 +64,9 @@ Task<Result<Response>> post_logout(app::Services& services, CallContext ctx, std
 }
 
 Task<Result<Response>> get_me(app::Services& services, CallContext ctx, std::string) {
-    std::vector<std::string> ids(1, ctx.identity.subject);
-    auto found = co_await store::find_users(services.database, std::move(ids), ctx.deadline);
-    if (!found) co_return found.error();
-    if (found->empty()) co_return not_found("This account no longer exists.");
-    co_return Response::json(to_json(found->front()));
+    auto user = co_await app::find_account(services, ctx.identity.subject, ctx.deadline);
+    if (!user) co_return user.error();
+    co_return Response::json(to_json(*user));
 }
 
 Task<Result<Response>> post_import(app::Services& services, CallContext ctx, std::string body) {
@@ -91,11 +89,9 @@ Task<Result<Response>> post_account(app::Services& services, CallContext ctx, st
 
 /// One page holds all: a count a role and one of revocations.
 Task<Result<Response>> get_audit(app::Services& services, CallContext ctx, std::string) {
-    auto roles = co_await store::count_roles(services.database, ctx.deadline);
-    if (!roles) co_return roles.error();
-    auto revocations = co_await store::count_revocations(services.database, ctx.deadline);
-    if (!revocations) co_return revocations.error();
-    co_return http::page(audit_json(*roles, *revocations), "");
+    auto result = co_await app::audit(services, ctx.deadline);
+    if (!result) co_return result.error();
+    co_return http::page(to_json(*result), "");
 }
 
 }  // namespace
