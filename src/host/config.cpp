@@ -244,12 +244,13 @@ void Layers::set(
 }
 
 void Layers::add_file(const std::string& file) {
-    std::ifstream in(file, std::ios::binary);
-    const std::string content((std::istreambuf_iterator<char>(in)), {});
-    if (!in.is_open() || in.bad() || std::filesystem::is_directory(file)) {
+    std::ifstream in;
+    if (!std::filesystem::is_directory(file)) in.open(file, std::ios::binary);
+    if (!in.is_open()) {
         fault(file, "cannot read this file");
         return;
     }
+    const std::string content((std::istreambuf_iterator<char>(in)), {});
     const auto entries = read_toml(content);
     if (!entries) {
         fault(file, entries.error().detail);
@@ -352,9 +353,9 @@ std::string masked(std::string_view key, const std::string& value) {
     if (secret) return value.empty() ? std::string() : std::string(mask);
     const std::size_t scheme = value.find("://");
     if (scheme == std::string::npos) return value;
+    // To the last '@': a password may hold anything, and masking too much does no harm.
     const std::size_t begin = scheme + 3;
-    const std::size_t end = std::min(value.find('/', begin), value.size());
-    const std::size_t at = value.rfind('@', end);
+    const std::size_t at = value.rfind('@');
     if (at == std::string::npos || at < begin) return value;
     return value.substr(0, begin) + std::string(mask) + value.substr(at);
 }

@@ -1,0 +1,210 @@
+#include "process.hpp"
+
+#include "base/system_clock.hpp"
+#include "http/client.hpp"
+#include "run_task.hpp"
+#include "souk/json.hpp"
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <stdexcept>
+#include <thread>
+
+namespace souk::test {
+namespace {
+
+using Environment = std::vector<std::pair<std::string, std::string>>;
+
+constexpr std::chrono::seconds start_limit{20};
+constexpr std::chrono::milliseconds look_again{5};
+constexpr seconds patience{10};
+
+/// Test programs are built into tests/ beside it.
+std::string binary() {
+    const auto self = std::filesystem::read_symlink("/proc/self/exe");
+    return (self.parent_path().parent_path() / "souk").string();
+}
+
+std::string read_file(const std::filesystem::path& file) {
+    std::ifstream in(file, std::ios::binary);
+    return std::string((std::istreambuf_iterator<char>(in)), {});
+}
+
+[[noreturn]] void become(
+    std::vector<char*>& argv, const Environment& environment, const std::string& log
+) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test that dies leaves no shop behind
+    const int fd = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    ::dup2(fd, STDOUT_FILENO);
+    ::dup2(fd, STDERR_FILENO);
+    for (const auto& [name, value] : environment)
+        ::setenv(name.c_str(), value.c_str(), 1);
+    ::execv(argv.front(), argv.data());
+    ::_exit(127);
+}
+
+pid_t spawn_souk(
+    std::vector<std::string> args, const Environment& environment, const std::string& log
+) {
+    args.insert(args.begin(), binary());
+    std::vector<char*> argv;
+    for (std::string& arg : args)
+        argv.push_back(arg.data());
+    argv.push_back(nullptr);
+    const pid_t pid = ::fork();
+    if (pid < 0) throw std::runtime_error(std::strerror(errno));
+    if (pid == 0) become(argv, environment, log);
+    return pid;
+}
+
+int wait_for(pid_t pid) {
+    int status = 0;
+    if (::waitpid(pid, &status, 0) != pid) throw std::runtime_error(std::strerror(errno));
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+Task<Result<http::Response>> send_once(
+    http::Client& client,
+    http::Method method,
+    std::string target,
+    std::string body,
+    http::Headers headers
+) {
+    Clock& clock = base::system_clock();
+    const Deadline deadline(clock, patience);
+    co_return co_await client.send(
+        method, std::move(target), std::move(headers), std::move(body), clock, deadline
+    );
+}
+
+}  // namespace
+
+Finished run_souk(const std::vector<std::string>& args, const Environment& environment) {
+    const TempFolder folder;
+    const std::filesystem::path log = folder.path() / "log";
+    Finished out;
+    out.code = wait_for(spawn_souk(args, environment, log.string()));
+    out.out = read_file(log);
+    return out;
+}
+
+http::Response request(
+    http::Method method,
+    std::uint16_t port,
+    const std::string& target,
+    std::string body,
+    http::Headers headers
+) {
+    asio::io_context context(1);
+    http::ClientTarget to;
+    to.host = "127.0.0.1";
+    to.port = port;
+    if (!body.empty() && !headers.has("Content-Type"))
+        headers.set("Content-Type", "application/json");
+    http::Client client(context.get_executor(), std::move(to));
+    auto response =
+        run_task(context, send_once(client, method, target, std::move(body), std::move(headers)));
+    if (!response) throw std::runtime_error(target + ": " + response.error().detail);
+    return std::move(*response);
+}
+
+SoukProcess::SoukProcess(std::vector<std::string> args)
+    : data_(folder_.path() / "shop"), args_(std::move(args)) {}
+
+SoukProcess::~SoukProcess() {
+    if (pid_ > 0) kill_hard();
+}
+
+void SoukProcess::set_environment(Environment environment) {
+    environment_ = std::move(environment);
+}
+
+void SoukProcess::launch() {
+    std::error_code ignored;
+    std::filesystem::remove(data_ / "souk.json", ignored);  // of a process that was killed
+    std::vector<std::string> args = {
+        "serve", "--data", data_.string(), "--port", "0", "--metrics-port", "0"};
+    args.insert(args.end(), args_.begin(), args_.end());
+    pid_ = spawn_souk(std::move(args), environment_, (folder_.path() / "log").string());
+}
+
+void SoukProcess::start() {
+    launch();
+    const auto limit = std::chrono::steady_clock::now() + start_limit;
+    while (!read_announcement()) {
+        if (!running()) throw std::runtime_error("souk ended instead of starting:\n" + log());
+        if (std::chrono::steady_clock::now() > limit)
+            throw std::runtime_error("souk did not start in time:\n" + log());
+        std::this_thread::sleep_for(look_again);
+    }
+    if (get_metrics("/health/ready").status != 200)
+        throw std::runtime_error("souk announced itself, but is not ready:\n" + log());
+}
+
+bool SoukProcess::read_announcement() {
+    const std::string text = read_file(data_ / "souk.json");
+    const auto parsed = json::parse(text);
+    if (!parsed || parsed->at("pid").as_int64() != pid_) return false;
+    port_ = static_cast<std::uint16_t>(parsed->at("port").as_int64());
+    metrics_port_ = static_cast<std::uint16_t>(parsed->at("metrics_port").as_int64());
+    return true;
+}
+
+bool SoukProcess::running() {
+    siginfo_t info{};
+    return pid_ > 0 &&
+           ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == 0;
+}
+
+void SoukProcess::send(int signal) {
+    if (pid_ <= 0) throw std::logic_error("souk does not run");
+    ::kill(pid_, signal);
+}
+
+int SoukProcess::wait() {
+    return wait_for(std::exchange(pid_, -1));
+}
+
+void SoukProcess::kill_hard() {
+    send(SIGKILL);
+    wait();
+}
+
+int SoukProcess::stop() {
+    send(SIGTERM);
+    return wait();
+}
+
+std::string SoukProcess::log() const {
+    return read_file(folder_.path() / "log");
+}
+
+std::string SoukProcess::url() const {
+    return "http://127.0.0.1:" + std::to_string(port_);
+}
+
+http::Response SoukProcess::get(const std::string& target, http::Headers headers) const {
+    return request(http::Method::get, port_, target, {}, std::move(headers));
+}
+
+http::Response SoukProcess::post(
+    const std::string& target, const std::string& body, http::Headers headers
+) const {
+    return request(http::Method::post, port_, target, body, std::move(headers));
+}
+
+http::Response SoukProcess::get_metrics(const std::string& target) const {
+    return request(http::Method::get, metrics_port_, target);
+}
+
+}  // namespace souk::test
