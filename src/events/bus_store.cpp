@@ -5,77 +5,74 @@
 namespace souk::events {
 namespace {
 
-constexpr Statement select_head{"bus.head", "SELECT COALESCE(MAX(position), 0) FROM outbox"};
+constexpr Statement select_head{"bus.head", "SELECT COALESCE(MAX(seq), 0) FROM outbox"};
 constexpr Statement insert_cursor{
     "bus.open_cursor",
-    "INSERT INTO bus_cursor (consumer, position) VALUES ($1, 0) ON CONFLICT DO NOTHING"};
+    "INSERT INTO bus_cursor (consumer, seq) VALUES ($1, 0) ON CONFLICT DO NOTHING"};
 constexpr Statement select_cursor{
-    "bus.read_cursor", "SELECT position FROM bus_cursor WHERE consumer = $1"};
+    "bus.read_cursor", "SELECT seq FROM bus_cursor WHERE consumer = $1"};
 // Writers of a cursor may overtake each other; it never goes back.
 constexpr Statement update_cursor{
-    "bus.save_cursor", "UPDATE bus_cursor SET position = $2 WHERE consumer = $1 AND position < $2"};
+    "bus.save_cursor", "UPDATE bus_cursor SET seq = $2 WHERE consumer = $1 AND seq < $2"};
 constexpr Statement select_batch{
     "bus.read_batch",
-    "SELECT position, event_id, type, aggregate_id, version, data, traceparent, occurred_at, 0 "
-    "FROM (SELECT *, SUM(LENGTH(data)) OVER (ORDER BY position) - LENGTH(data) AS before "
-    "      FROM (SELECT * FROM outbox WHERE position > $1 ORDER BY position LIMIT $2)) "
-    "WHERE before < $3 ORDER BY position"};
+    "SELECT seq, event_id, type, aggregate_id, version, data, traceparent, occurred_at, 0, 0 "
+    "FROM (SELECT *, SUM(LENGTH(data)) OVER (ORDER BY seq) - LENGTH(data) AS before "
+    "      FROM (SELECT * FROM outbox WHERE seq > $1 ORDER BY seq LIMIT $2)) "
+    "WHERE before < $3 ORDER BY seq"};
 // An event is due when no earlier one of its aggregate has to wait longer.
 constexpr Statement select_due{
     "bus.read_due",
-    "WITH live AS (SELECT d.position, d.attempts, d.retry_at, o.aggregate_id "
-    "      FROM bus_delivery d JOIN outbox o ON o.position = d.position "
-    "      WHERE d.consumer = $1 AND d.dead_at IS NULL), "
-    "blocked AS (SELECT aggregate_id, MIN(position) AS first FROM live "
-    "      WHERE retry_at > $2 GROUP BY aggregate_id) "
-    "SELECT o.position, o.event_id, o.type, o.aggregate_id, o.version, o.data, o.traceparent, "
-    "       o.occurred_at, live.attempts "
-    "FROM live JOIN outbox o ON o.position = live.position "
-    "LEFT JOIN blocked ON blocked.aggregate_id = live.aggregate_id "
-    "WHERE live.retry_at <= $2 AND (blocked.first IS NULL OR live.position < blocked.first) "
-    "ORDER BY live.position LIMIT $3"};
+    "WITH blocked AS (SELECT aggregate_id, MIN(seq) AS first FROM bus_delivery "
+    "      WHERE consumer = $1 AND dead_at IS NULL AND retry_at > $2 GROUP BY aggregate_id) "
+    "SELECT o.seq, o.event_id, o.type, o.aggregate_id, o.version, o.data, o.traceparent, "
+    "       o.occurred_at, d.attempts, d.gaps "
+    "FROM bus_delivery d JOIN outbox o ON o.seq = d.seq "
+    "LEFT JOIN blocked b ON b.aggregate_id = d.aggregate_id "
+    "WHERE d.consumer = $1 AND d.dead_at IS NULL AND d.retry_at <= $2 "
+    "AND (b.first IS NULL OR d.seq < b.first) ORDER BY d.seq LIMIT $3"};
 // SQLite takes `retry_at` from the row that has the minimum.
 constexpr Statement select_waiting{
     "bus.read_waiting",
-    "SELECT o.aggregate_id, COUNT(*), MIN(d.position), d.retry_at "
-    "FROM bus_delivery d JOIN outbox o ON o.position = d.position "
-    "WHERE d.consumer = $1 AND d.dead_at IS NULL GROUP BY o.aggregate_id"};
+    "SELECT aggregate_id, COUNT(*), MIN(seq), retry_at FROM bus_delivery "
+    "WHERE consumer = $1 AND dead_at IS NULL GROUP BY aggregate_id"};
 constexpr Statement delete_delivery{
-    "bus.delete_delivery", "DELETE FROM bus_delivery WHERE consumer = $1 AND position = $2"};
+    "bus.delete_delivery", "DELETE FROM bus_delivery WHERE consumer = $1 AND seq = $2"};
 constexpr Statement upsert_delivery{
     "bus.upsert_delivery",
-    "INSERT INTO bus_delivery (consumer, position, attempts, retry_at, last_error, dead_at) "
-    "VALUES ($1, $2, $3, $4, $5, $6) "
-    "ON CONFLICT (consumer, position) DO UPDATE SET attempts = excluded.attempts, "
-    "retry_at = excluded.retry_at, last_error = excluded.last_error, dead_at = excluded.dead_at"};
+    "INSERT INTO bus_delivery (consumer, seq, event_id, aggregate_id, attempts, gaps, retry_at, "
+    "                          last_error, dead_at) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) "
+    "ON CONFLICT (consumer, seq) DO UPDATE SET attempts = excluded.attempts, "
+    "gaps = excluded.gaps, retry_at = excluded.retry_at, last_error = excluded.last_error, "
+    "dead_at = excluded.dead_at"};
 constexpr Statement select_dead{
     "bus.read_dead",
-    "SELECT o.position, o.event_id, o.type, o.aggregate_id, o.version, o.data, o.traceparent, "
-    "       o.occurred_at, d.attempts, d.consumer, d.last_error "
-    "FROM bus_delivery d JOIN outbox o ON o.position = d.position "
-    "WHERE d.dead_at IS NOT NULL ORDER BY d.dead_at, d.position LIMIT $1"};
+    "SELECT o.seq, o.event_id, o.type, o.aggregate_id, o.version, o.data, o.traceparent, "
+    "       o.occurred_at, d.attempts, d.gaps, d.consumer, d.last_error "
+    "FROM bus_delivery d JOIN outbox o ON o.seq = d.seq "
+    "WHERE d.dead_at IS NOT NULL ORDER BY d.dead_at, d.seq LIMIT $1"};
 constexpr Statement revive_dead{
     "bus.revive",
-    "UPDATE bus_delivery SET dead_at = NULL, attempts = 0, retry_at = 0 "
-    "WHERE consumer = $1 AND dead_at IS NOT NULL "
-    "AND position = (SELECT position FROM outbox WHERE event_id = $2)"};
+    "UPDATE bus_delivery SET dead_at = NULL, attempts = 0, gaps = 0, retry_at = 0 "
+    "WHERE consumer = $1 AND event_id = $2 AND dead_at IS NOT NULL"};
 // Numbers rise with time, so a page is looked at and the scan ends at the first young one.
 constexpr Statement select_old{
     "bus.read_old",
-    "SELECT position, occurred_at FROM outbox WHERE position > $1 "
-    "AND position <= (SELECT COALESCE(MIN(position), 9223372036854775807) FROM bus_cursor) "
-    "ORDER BY position LIMIT $2"};
+    "SELECT seq, occurred_at FROM outbox WHERE seq > $1 "
+    "AND seq <= (SELECT COALESCE(MIN(seq), 9223372036854775807) FROM bus_cursor) "
+    "ORDER BY seq LIMIT $2"};
 constexpr Statement delete_old{
     "bus.prune",
-    "DELETE FROM outbox WHERE position > $1 AND position <= $2 AND occurred_at < $3 "
-    "AND position NOT IN (SELECT position FROM bus_delivery "
-    "                     WHERE position > $1 AND position <= $2)"};
+    "DELETE FROM outbox WHERE seq > $1 AND seq <= $2 AND occurred_at < $3 "
+    "AND seq NOT IN (SELECT seq FROM bus_delivery "
+    "                     WHERE seq > $1 AND seq <= $2)"};
 
 constexpr seconds query_time{30};
 
 Stored stored_from(const Rows::Row& row) {
     Stored stored;
-    stored.position = row.integer(0);
+    stored.seq = row.integer(0);
     stored.event.id = row.string(1);
     stored.event.type = row.string(2);
     stored.event.aggregate_id = row.string(3);
@@ -84,6 +81,7 @@ Stored stored_from(const Rows::Row& row) {
     stored.event.traceparent = row.string(6);
     stored.event.time = row.time(7);
     stored.attempts = row.integer(8);
+    stored.gaps = row.integer(9);
     return stored;
 }
 
@@ -112,14 +110,22 @@ struct Writes {
 
 Writes writes_of(const std::string& consumer, const Settlement& settlement, Timestamp now) {
     Writes writes;
-    for (std::int64_t position : settlement.delivered)
-        writes.deleted.push_back(bind(consumer, position));
+    for (std::int64_t seq : settlement.delivered)
+        writes.deleted.push_back(bind(consumer, seq));
     for (const Pending& row : settlement.pending) {
         std::optional<Timestamp> dead_at;
         if (row.dead) dead_at = now;
-        writes.upserted.push_back(
-            bind(consumer, row.position, row.attempts, row.retry_at, row.error, dead_at)
-        );
+        writes.upserted.push_back(bind(
+            consumer,
+            row.seq,
+            row.event_id,
+            row.aggregate_id,
+            row.attempts,
+            row.gaps,
+            row.retry_at,
+            row.error,
+            dead_at
+        ));
     }
     writes.cursor.push_back(bind(consumer, settlement.cursor));
     return writes;
@@ -184,7 +190,7 @@ Task<Result<std::int64_t>> BusStore::open_cursor(std::string consumer) {
 Task<Result<void>> BusStore::save_cursors(std::vector<Cursor> cursors) {
     auto writes = std::make_shared<Writes>();
     for (const Cursor& cursor : cursors)
-        writes->cursor.push_back(bind(cursor.consumer, cursor.position));
+        writes->cursor.push_back(bind(cursor.consumer, cursor.seq));
     TransactionBody body = [writes](Transaction& tx) { return write_all(tx, writes); };
     return transact(std::move(body));
 }
@@ -230,9 +236,9 @@ Task<Result<std::vector<DeadLetter>>> BusStore::dead_letters(std::int64_t limit)
     for (std::size_t i = 0; i < rows->size(); ++i) {
         Stored stored = stored_from((*rows)[i]);
         DeadLetter dead;
-        dead.consumer = (*rows)[i].string(9);
-        dead.attempts = stored.attempts;
-        dead.last_error = (*rows)[i].string(10);
+        dead.consumer = (*rows)[i].string(10);
+        dead.attempts = stored.attempts + stored.gaps;
+        dead.last_error = (*rows)[i].string(11);
         dead.event = std::move(stored.event);
         all.push_back(std::move(dead));
     }

@@ -17,20 +17,21 @@ namespace souk::events {
 /// An event as it lies in the outbox, with what is known about its delivery to one consumer.
 struct Stored {
     Stored() = default;
-    std::int64_t position = 0;
+    std::int64_t seq = 0;
     std::int64_t attempts = 0;  // failures so far
+    std::int64_t gaps = 0;      // times that it came too early
     Event event;
 };
 
 /// A delivery row: an event that failed, or waits behind one of its aggregate that did.
 struct Pending {
     Pending() = default;
-    std::int64_t position = 0;
+    std::int64_t seq = 0;
     std::string event_id;
     std::string aggregate_id;
     std::int64_t attempts = 0;
-    std::int64_t gaps = 0;  // times that it came too early, since the start; not written
-    bool early = false;     // the last failure was such a one
+    std::int64_t gaps = 0;
+    bool early = false;  // the last failure was such a one
     Timestamp retry_at{};
     std::string error;  // empty: it waits behind another
     bool dead = false;
@@ -54,10 +55,9 @@ struct Waiting {
 
 struct Cursor {
     Cursor() = default;
-    Cursor(std::string consumer, std::int64_t position)
-        : consumer(std::move(consumer)), position(position) {}
+    Cursor(std::string consumer, std::int64_t seq) : consumer(std::move(consumer)), seq(seq) {}
     std::string consumer;
-    std::int64_t position = 0;
+    std::int64_t seq = 0;
 };
 
 class BusStore {

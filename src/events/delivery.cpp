@@ -19,7 +19,6 @@ constexpr std::int64_t waiting_limit = 10'000;
 // A gap closes by itself when the earlier event arrives, so it gets about 25 minutes (on average 5
 // s a try): longer than a restart or a burst, shorter than anyone's patience with a lost
 // predecessor.
-// The count is of this process' life: a restart may well be what the event waits for.
 constexpr std::int64_t gap_limit = 300;
 constexpr milliseconds patient_cap{10'000};
 constexpr milliseconds outage_cap{10'000};
@@ -191,9 +190,9 @@ void Delivery::rows_changed() {
     notify();
 }
 
-void Delivery::announce(std::int64_t position) {
-    if (position <= head_) return;
-    head_ = position;
+void Delivery::announce(std::int64_t seq) {
+    if (seq <= head_) return;
+    head_ = seq;
     lag_.set(static_cast<double>(std::max<std::int64_t>(head_ - position_, 0)));
     if (may_take_new()) notify();
 }
@@ -279,13 +278,12 @@ Task<Result<void>> Delivery::work_through(Pass& pass) {
 Pending Delivery::judge(const Stored& stored, const Error& error, bool patient) const {
     const EmbeddedBusOptions& options = bus_->options;
     Pending row;
-    row.position = stored.position;
+    row.seq = stored.seq;
     row.event_id = stored.event.id;
     row.aggregate_id = stored.event.aggregate_id;
     row.early = patient;
     row.attempts = stored.attempts + (patient ? 0 : 1);
-    auto known = gap_tries_.find(stored.position);
-    row.gaps = (known == gap_tries_.end() ? 0 : known->second) + (patient ? 1 : 0);
+    row.gaps = stored.gaps + (patient ? 1 : 0);
     row.dead = row.attempts >= options.max_attempts || row.gaps >= gap_limit;
     row.error = (error.code + ": " + error.detail).substr(0, error_length);
     std::int64_t tries = patient ? row.gaps : row.attempts;
@@ -299,16 +297,18 @@ Settlement Delivery::settlement_of(const Pass& pass) const {
     settlement.cursor = position_;
     for (std::size_t i = 0; i < pass.decided; ++i) {
         const Stored& entry = pass.entries[i];
-        if (pass.fresh) settlement.cursor = entry.position;
+        if (pass.fresh) settlement.cursor = entry.seq;
         bool done = pass.fates[i] == Pass::Fate::done;
-        if (done && !pass.fresh) settlement.delivered.push_back(entry.position);
+        if (done && !pass.fresh) settlement.delivered.push_back(entry.seq);
         if (!pass.fresh || pass.fates[i] != Pass::Fate::open) continue;
         Pending behind;  // due as soon as what it waits for is through
-        behind.position = entry.position;
+        behind.seq = entry.seq;
+        behind.event_id = entry.event.id;
+        behind.aggregate_id = entry.event.aggregate_id;
         settlement.pending.push_back(std::move(behind));
     }
     for (const Pending& row : pass.rows)
-        if (pass.decided > 0 && row.position <= pass.entries[pass.decided - 1].position)
+        if (pass.decided > 0 && row.seq <= pass.entries[pass.decided - 1].seq)
             settlement.pending.push_back(row);
     return settlement;
 }
@@ -324,18 +324,12 @@ Task<Result<void>> Delivery::settle(Pass& pass) {
         saved(settlement.cursor);
     }
     position_ = settlement.cursor;
-    for (std::int64_t position : settlement.delivered)
-        gap_tries_.erase(position);
     for (const Pending& row : settlement.pending)
         if (!row.error.empty()) report(row);
     co_return Result<void>();
 }
 
-void Delivery::report(const Pending& row) {
-    if (row.dead)
-        gap_tries_.erase(row.position);
-    else if (row.early)
-        gap_tries_[row.position] = row.gaps;
+void Delivery::report(const Pending& row) const {
     if (row.dead) dead_.add();
     Counter& counter = row.early ? gaps_ : failures_;
     counter.add();

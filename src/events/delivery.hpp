@@ -12,7 +12,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <unordered_map>
 
 namespace souk::events {
 
@@ -48,18 +47,18 @@ public:
     static Task<void> run(std::shared_ptr<Delivery> self);
 
     const std::string& consumer() const { return inbox_->consumer(); }
-    /// The outbox holds events up to `position`.
-    void announce(std::int64_t position);
+    /// The outbox holds events up to `seq`.
+    void announce(std::int64_t seq);
     void notify() { wakeup_.notify(); }
-    /// Whether all events up to `position` have been handled or are dead.
-    bool passed(std::int64_t position) const {
-        return position_ >= position && !rows_changed_ && waiting_.rows == 0;
+    /// Whether all events up to `seq` have been handled or are dead.
+    bool passed(std::int64_t seq) const {
+        return position_ >= seq && !rows_changed_ && waiting_.rows == 0;
     }
     /// Somebody else changed the delivery rows.
     void rows_changed();
-    /// The position, when it is not in the database yet.
+    /// The seq, when it is not in the database yet.
     std::optional<Cursor> unsaved() const;
-    void saved(std::int64_t position) { saved_ = std::max(saved_, position); }
+    void saved(std::int64_t seq) { saved_ = std::max(saved_, seq); }
 
 private:
     struct Pass;
@@ -73,7 +72,7 @@ private:
     Task<Result<void>> settle(Pass& pass);
     Pending judge(const Stored& stored, const Error& error, bool patient) const;
     Settlement settlement_of(const Pass& pass) const;
-    void report(const Pending& row);
+    void report(const Pending& row) const;
     bool may_take_new() const;
     microseconds until_due() const;
 
@@ -92,8 +91,7 @@ private:
     std::int64_t position_ = 0;  // all up to here are handled or have a delivery row
     std::int64_t saved_ = 0;     // the cursor in the database
     Waiting waiting_;
-    bool rows_changed_ = true;  // `waiting_` is not what the database holds
-    std::unordered_map<std::int64_t, std::int64_t> gap_tries_;  // by position; bounded as the rows
+    bool rows_changed_ = true;   // `waiting_` is not what the database holds
     bool retried_last_ = false;  // so that new events have their turn, too
     int outages_ = 0;            // in a row
 };

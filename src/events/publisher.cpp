@@ -90,7 +90,7 @@ Task<Result<void>> Publisher::save_cursors() {
     Result<void> saved = co_await store_->save_cursors(std::move(cursors));
     if (!saved) co_return saved;
     for (std::size_t i = 0; i < moved.size(); ++i)
-        moved[i]->saved(written[i].position);
+        moved[i]->saved(written[i].seq);
     co_return saved;
 }
 
@@ -111,9 +111,9 @@ void Publisher::notify_deliveries() {
         delivery->notify();
 }
 
-bool Publisher::passed(std::int64_t position) const {
+bool Publisher::passed(std::int64_t seq) const {
     for (const auto& delivery : deliveries_)
-        if (!delivery->passed(position)) return false;
+        if (!delivery->passed(seq)) return false;
     return true;
 }
 

@@ -26,8 +26,8 @@ public:
 
     void notify() { wakeup_.notify(); }
     void notify_deliveries();
-    /// Whether every consumer has handled all up to `position`.
-    bool passed(std::int64_t position) const;
+    /// Whether every consumer has handled all up to `seq`.
+    bool passed(std::int64_t seq) const;
 
     const std::string& name() const { return name_; }
     BusStore& store() { return *store_; }

@@ -79,7 +79,7 @@ TEST_CASE("the cursors of all listeners are saved together") {
     CHECK(world.database("order").commits == 50);  // the appends alone
     world.pass(seconds(2));
     CHECK(world.database("order").commits == 51);
-    CHECK(world.number("order", "SELECT MIN(position) FROM bus_cursor") == 50);
+    CHECK(world.number("order", "SELECT MIN(seq) FROM bus_cursor") == 50);
 }
 
 TEST_CASE("an outbox row goes when it is old and everybody has passed it") {
@@ -166,7 +166,7 @@ TEST_CASE("stop returns at its deadline even when a database is stuck") {
     while (!stopped)
         world.io.run_one_for(milliseconds(2));
     CHECK(world.effect_count("payment") == 1);
-    CHECK(world.number("order", "SELECT position FROM bus_cursor") == 1);
+    CHECK(world.number("order", "SELECT seq FROM bus_cursor") == 1);
 
     world.bus().wake();  // spurious, and harmless after the end
     world.io.poll();
