@@ -71,7 +71,7 @@ private:
     void on_finish_impl(error_code&) override {}
 
     std::size_t take(string_view body, error_code& ec) {
-        if (body.size() > limit_ - received_) {
+        if (body.size() > limit_ - received_) {  // the lengths announced were checked before
             ec = beast_http::error::body_limit;
             return 0;
         }

@@ -128,12 +128,11 @@ private:
         if (ec) return cannot_listen(options_.address, "not an IP address");
         tcp::endpoint at(address, options_.port);
         const bool share = threads_.size() > 1;
-        if (share) {
+        if (share && options_.port != 0) {
             // SO_REUSEPORT would let a second souk take half of the first one's connections: a
             // plain socket, closed again, finds out whether somebody listens there already.
             auto probe = open_tcp(threads_.front(), at, false);
             if (!probe) return probe.error();
-            at.port(port_of(*probe));
         }
         std::vector<Acceptor> acceptors;
         for (const auto& thread : threads_) {

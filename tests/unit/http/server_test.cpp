@@ -225,6 +225,16 @@ TEST_CASE("a body that nobody wants is skipped or ends the connection", "[server
     CHECK(wire.closed());
 }
 
+TEST_CASE("a last answer is not overtaken by a reset", "[server]") {
+    Shop shop;
+    TestServer server(shop.routes());
+    Wire wire(server.port());
+    wire.send(post("/echo", "Content-Length: 100000\r\n", std::string(100'000, 'a')));
+    CHECK(status_of(wire.response()) == 413);
+    CHECK(wire.closed());
+    CHECK_FALSE(wire.was_reset());
+}
+
 TEST_CASE("HEAD is GET without the body", "[server]") {
     Shop shop;
     TestServer server(shop.routes());

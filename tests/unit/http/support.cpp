@@ -7,6 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
 #include <stdexcept>
 
@@ -84,6 +85,7 @@ bool Wire::fill() {
     char bytes[16'384];
     const auto n = ::recv(fd_, bytes, sizeof bytes, 0);
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) FAIL("the server did not answer");
+    was_reset_ = n < 0 && errno == ECONNRESET;
     if (n <= 0) return false;
     buffer_.append(bytes, static_cast<std::size_t>(n));
     return true;

@@ -87,11 +87,13 @@ public:
     std::string rest();
     bool closed();
     void shutdown_send();
-    void reset();  // closes with RST
+    void reset();                                  // closes with RST
+    bool was_reset() const { return was_reset_; }  // by the server
 
 private:
     bool fill();
     int fd_ = -1;
+    bool was_reset_ = false;
     std::string buffer_;
 };
 
