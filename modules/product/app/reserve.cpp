@@ -41,7 +41,10 @@ Task<Result<void>> answer_again(Transaction& tx, const Request& request, Reserve
 Task<Result<void>> refuse(
     Transaction& tx, const Request& request, std::vector<std::string> faulty
 ) {
-    auto unknown = co_await store::unknown_products(tx, faulty);
+    std::vector<std::string> all;
+    for (const auto& [id, quantity] : request.quantities)
+        all.push_back(id);
+    auto unknown = co_await store::unknown_products(tx, std::move(all));
     if (!unknown) co_return unknown.error();
     if (!unknown->empty()) {
         auto fields = domain::faults_of_lines(
