@@ -1,4 +1,5 @@
 // Orders are charged once, whatever the provider answers and wherever the process dies.
+#include "app/settle.hpp"
 #include "unit/payment/payment_world.hpp"
 
 using namespace souk;
@@ -94,6 +95,39 @@ TEST_CASE("many orders are charged once each, however often they are announced")
     CHECK(world.ledger_sum() == 0);
     for (int i = 0; i < 100; ++i)
         CHECK(world.provider_count("capture", fmt::format("ord_{}", i)) == 1);
+}
+
+TEST_CASE("an answer that is settled twice is booked and announced once") {
+    PaymentWorld world;
+    REQUIRE(world.place("ord_1", "tok_approve"));
+    world.until_status("ord_1", "captured");
+    const payment::domain::Attempt attempt(
+        world.text("SELECT id FROM attempts"),
+        world.text("SELECT id FROM payments"),
+        "ord_1",
+        "charge",
+        "",
+        "tok_approve",
+        Money(1250, Currency::gbp())
+    );
+    const auto answer =
+        GENERATE(payment::app::Answer::yes(), payment::app::Answer::no("card_declined"));
+    const TransactionBody body = [&](Transaction& tx) {
+        return payment::app::settle_charge(tx, world.clock, attempt, answer);
+    };
+    CHECK(world.run(world.database().transact(body, Deadline::never())));
+    CHECK(world.status("ord_1") == "captured");
+    CHECK(world.events("ord_1") == "payment.captured@1");
+    CHECK(world.number("SELECT COUNT(*) FROM ledger_entries") == 2);
+}
+
+TEST_CASE("the work queue is found by its index") {
+    PaymentWorld world;
+    const auto plan = world.sql(
+        "EXPLAIN QUERY PLAN SELECT id FROM attempts WHERE status IN "
+        "('queued', 'sent') AND next_at <= 5 ORDER BY next_at LIMIT 9"
+    );
+    CHECK(plan.value()[0].string(3).find("INDEX attempts_due") != std::string::npos);
 }
 
 TEST_CASE("an order of zero is paid at once without the provider") {

@@ -118,12 +118,15 @@ TEST_CASE("voids that race the worker leave each order either paid or without it
         world.work(milliseconds(i % 5));
         outcomes[id] = world.void_order(id);
     }
-    world.until([&] {
-        return world.number(
-                   "SELECT COUNT(*) FROM payments WHERE status IN "
-                   "('captured', 'voided', 'refunded')"
-               ) == 60;
-    });
+    world.until(
+        [&] {
+            return world.number(
+                       "SELECT COUNT(*) FROM payments WHERE status IN "
+                       "('captured', 'voided', 'refunded')"
+                   ) == 60;
+        },
+        tick
+    );
     for (const auto& [id, outcome] : outcomes) {
         CAPTURE(id, static_cast<int>(outcome));
         const auto status = world.status(id);
