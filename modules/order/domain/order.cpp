@@ -32,14 +32,20 @@ bool passes_luhn(std::string_view digits) {
     return sum % 10 == 0;
 }
 
-/// A card's number may stand at any place in a run of digits.
-bool holds_card(std::string_view digits) {
+/// In a run that is longer than any card's number, one may stand at any place.
+bool is_card(std::string_view digits) {
+    if (digits.size() < min_card_digits) return false;
+    if (digits.size() <= max_card_digits) return passes_luhn(digits);
     for (std::size_t start = 0; start + min_card_digits <= digits.size(); ++start) {
         const std::size_t longest = std::min(max_card_digits, digits.size() - start);
         for (std::size_t size = min_card_digits; size <= longest; ++size)
             if (passes_luhn(digits.substr(start, size))) return true;
     }
     return false;
+}
+
+bool is_separator(char c) {
+    return c == ' ' || c == '-' || c == '_' || c == '.';
 }
 
 bool is_token(std::string_view token) {
@@ -100,16 +106,19 @@ std::string order_number(std::string_view order_id, Timestamp placed_at, int att
 }
 
 bool looks_like_card(std::string_view text) {
-    std::string digits;
+    std::string group;   // digits since the last separator
+    std::string joined;  // and over separators, as cards print their number
     for (char c : text) {
         if (is_digit(c)) {
-            digits += c;
-        } else if (c != ' ' && c != '-' && c != '_' && c != '.') {
-            if (holds_card(digits)) return true;
-            digits.clear();
+            group += c;
+            joined += c;
+            continue;
         }
+        if (is_card(group) || is_card(joined)) return true;
+        group.clear();
+        if (!is_separator(c)) joined.clear();
     }
-    return holds_card(digits);
+    return is_card(group) || is_card(joined);
 }
 
 Result<void> check_payment_token(std::string_view token) {
