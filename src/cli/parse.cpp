@@ -82,7 +82,8 @@ private:
                 },
                 description
             )
-            ->type_name(key == "data.dir" ? "DIR" : "PORT");
+            ->type_name(key == "data.dir" ? "DIR" : "PORT")
+            ->trigger_on_parse();  // so that the last one on the command line wins
     }
 
     static void add_common(CLI::App* command, CommonOptions& common) {
@@ -99,7 +100,8 @@ private:
                 "Set one setting; may be repeated"
             )
             ->type_name("KEY=VALUE")
-            ->allow_extra_args(false);
+            ->allow_extra_args(false)
+            ->trigger_on_parse();
     }
 
     void add_serve() {

@@ -30,8 +30,7 @@ ORDER=$(curl -s $SHOP/api/orders -H "Authorization: Bearer $TOKEN" -H "Idempoten
   -H 'Content-Type: application/json' \
   -d '{{"items":[{{"product_id":"'$PRODUCT'","quantity":2}}],"payment":{{"token":"tok_approve"}}}}' |
   sed 's/.*"id":"\(ord_[^"]*\)".*/\1/')
-for TRY in 1 2 3 4 5 6 7 8 9 10;
-do
+for TRY in 1 2 3 4 5 6 7 8 9 10; do
   curl -s $SHOP/api/orders/$ORDER -H "Authorization: Bearer $TOKEN" | grep '"status":"paid"' && break
   sleep 1
 done

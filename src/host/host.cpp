@@ -17,7 +17,6 @@
 #include <fmt/format.h>
 
 #include <atomic>
-#include <filesystem>
 #include <optional>
 
 namespace souk::host {
@@ -293,10 +292,6 @@ Result<void> Host::listen() {
     State& state = *state_;
     auto socket = control_socket(state.folder->path());
     if (!socket) return socket.error();
-    std::error_code ignored;
-    std::filesystem::remove(
-        *socket, ignored
-    );  // left by a process that was killed; we own the lock
 
     http::Edge* public_edge = state.gateway.get();
     if (public_edge == nullptr) public_edge = &state.anonymous_edge;
