@@ -86,7 +86,8 @@ Task<Result<std::unique_ptr<ControlClient>>> connect(
     target.unix_socket = std::move(*socket);
     std::unique_ptr<ControlClient> client =
         std::make_unique<RemoteClient>(executor, std::move(target), clock);
-    auto alive = co_await client->send(http::Method::get, "/health/live", {}, {});
+    auto alive =
+        co_await client->send(http::Method::get, "/health/live", std::string(), http::Headers());
     if (!alive)
         co_return unavailable(
             "connect",
