@@ -2,6 +2,7 @@
 // its row and column.
 #include "cli/online_retail/csv.hpp"
 #include "cli/online_retail/dataset.hpp"
+#include "support/result_text.hpp"
 
 #include <catch2/catch.hpp>
 #include <unistd.h>
