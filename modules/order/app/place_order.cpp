@@ -33,6 +33,14 @@ Error external_ref_taken() {
     return conflict("external_ref_taken", "this external_ref was imported with another content");
 }
 
+std::vector<domain::Offer> offers(const std::vector<product::ReservedProduct>& reserved) {
+    std::vector<domain::Offer> out;
+    out.reserve(reserved.size());
+    for (const auto& held : reserved)
+        out.emplace_back(held.product_id, held.sku, held.name, held.unit_price, held.currency);
+    return out;
+}
+
 /// One request under its lease. Lives in the frame of place_order().
 class Placement {
 public:
@@ -54,7 +62,7 @@ public:
         auto reserved = co_await reserve();
         if (!reserved) co_return co_await reserve_failed(reserved.error());
         if (failpoint::hit("order.after_reserve")) co_return died("order.after_reserve");
-        auto priced = domain::price_order(command_.items, *reserved, command_.currency);
+        auto priced = domain::price_order(command_.items, offers(*reserved), command_.currency);
         if (!priced) co_return co_await release_and_refuse(priced.error());
         co_return co_await commit(make_order(std::move(*priced)));
     }

@@ -17,6 +17,8 @@
 
 namespace souk::order::app {
 
+using store::ImportRef;
+
 struct PlaceCommand {
     explicit PlaceCommand(Currency currency) : currency(currency) {}
     std::string caller;
@@ -27,8 +29,8 @@ struct PlaceCommand {
     Currency currency;
     std::vector<domain::Item> items;
     std::string payment_token;
-    std::optional<Timestamp> placed_at;      // none: now
-    std::optional<store::ImportRef> import;  // none: a customer's own order
+    std::optional<Timestamp> placed_at;  // none: now
+    std::optional<ImportRef> import;     // none: a customer's own order
 };
 
 /// How answers are written, so that what is stored under the key are the very bytes that are sent.

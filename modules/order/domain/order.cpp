@@ -66,20 +66,18 @@ std::vector<FieldError> token_fault(std::string code, std::string detail) {
 }  // namespace
 
 Result<Priced> price_order(
-    const std::vector<Item>& items,
-    const std::vector<product::ReservedProduct>& products,
-    Currency currency
+    const std::vector<Item>& items, const std::vector<Offer>& offers, Currency currency
 ) {
-    std::map<std::string_view, const product::ReservedProduct*> by_id;
-    for (const auto& product : products)
-        by_id[product.product_id] = &product;
+    std::map<std::string_view, const Offer*> by_id;
+    for (const Offer& offer : offers)
+        by_id[offer.product_id] = &offer;
 
     Priced priced(Money(0, currency));
     for (const Item& item : items) {
-        const product::ReservedProduct& product = *by_id.at(item.product_id);
-        if (!item.given_price && product.currency != currency)
+        const Offer& offer = *by_id.at(item.product_id);
+        if (!item.given_price && offer.currency != currency)
             return invalid("currency_mismatch", "a product is sold in another currency");
-        const UnitPrice price = item.given_price.value_or(product.unit_price);
+        const UnitPrice price = item.given_price.value_or(offer.unit_price);
         auto total = price.times(item.quantity);
         if (!total) return total.error();
         auto sum = add(priced.total, Money(*total, currency));
@@ -87,7 +85,7 @@ Result<Priced> price_order(
         priced.total = *sum;
         priced.units += item.quantity;
         priced.lines.emplace_back(
-            item.product_id, product.sku, product.name, item.quantity, price, *total
+            item.product_id, offer.sku, offer.name, item.quantity, price, *total
         );
     }
     return priced;

@@ -5,7 +5,6 @@
 #include "souk/error.hpp"
 #include "souk/money.hpp"
 #include "souk/order/api.hpp"
-#include "souk/product/api.hpp"
 
 #include <optional>
 #include <string>
@@ -27,6 +26,27 @@ struct Item {
     std::optional<UnitPrice> given_price;  // only of imported orders
 };
 
+/// A product as it is sold at this moment.
+struct Offer {
+    Offer(
+        std::string product_id,
+        std::string sku,
+        std::string name,
+        UnitPrice unit_price,
+        Currency currency
+    )
+        : product_id(std::move(product_id))
+        , sku(std::move(sku))
+        , name(std::move(name))
+        , unit_price(unit_price)
+        , currency(currency) {}
+    std::string product_id;
+    std::string sku;
+    std::string name;
+    UnitPrice unit_price;
+    Currency currency;
+};
+
 struct Priced {
     explicit Priced(Money total) : total(total) {}
     std::vector<OrderLine> lines;
@@ -38,9 +58,7 @@ struct Priced {
 /// at the given ones; a line is rounded half up once. Errors: `invalid` "currency_mismatch" when a
 /// product is not sold in `currency`, "amount_too_large".
 Result<Priced> price_order(
-    const std::vector<Item>& items,
-    const std::vector<product::ReservedProduct>& products,
-    Currency currency
+    const std::vector<Item>& items, const std::vector<Offer>& offers, Currency currency
 );
 
 /// "SO-261123-7K3M9QXA": the day and 40 bits of the id's hash. `attempt` gives another one should

@@ -45,7 +45,7 @@ json::object to_json(const Order& order) {
     return out;
 }
 
-json::object to_json(const store::ImportSummary& summary, Currency currency) {
+json::object to_json(const app::ImportSummary& summary, Currency currency) {
     json::object orders;
     orders["placed"] = summary.placed;
     orders["pending"] = summary.pending;
@@ -83,7 +83,7 @@ json::object audit_json(const Order& order) {
     return out;
 }
 
-json::object audit_json(const store::UnfinishedIntent& intent, Timestamp now) {
+json::object audit_json(const app::UnfinishedIntent& intent, Timestamp now) {
     json::object out;
     out["kind"] = "intent";
     out["order_id"] = intent.order_id;

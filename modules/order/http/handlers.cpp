@@ -2,11 +2,10 @@
 
 #include "app/cancel_order.hpp"
 #include "app/place_order.hpp"
+#include "app/queries.hpp"
 #include "http/decode.hpp"
 #include "http/encode.hpp"
 #include "souk/id.hpp"
-#include "store/intents.hpp"
-#include "store/orders.hpp"
 
 #include <charconv>
 
@@ -66,15 +65,15 @@ std::string make_cursor(std::string first, std::string second) {
     return http::encode_cursor(fields);
 }
 
-Result<store::Position> read_position(const Request& request) {
-    const store::Position start;
+Result<app::Position> read_position(const Request& request) {
+    const app::Position start;
     auto fields = read_cursor(request, std::to_string(start.placed_at), start.id);
     if (!fields) return fields.error();
     const std::string& time = (*fields)[0];
     std::int64_t placed_at = 0;
     auto [end, error] = std::from_chars(time.data(), time.data() + time.size(), placed_at);
     if (error == std::errc{} && end == time.data() + time.size())
-        return store::Position(placed_at, (*fields)[1]);
+        return app::Position(placed_at, (*fields)[1]);
     return invalid("bad_cursor", "the cursor was not made by this API");
 }
 
@@ -107,7 +106,7 @@ Answer post_import(app::Services& services, CallContext ctx, Request request) {
         co_return field_error("/currency", "currency_mismatch", "not the shop's currency");
     if (input->placed_at > services.clock.now())
         co_return field_error("/placed_at", "in_future", "an order was placed in the past");
-    store::ImportRef import;
+    app::ImportRef import;
     import.source = input->source;
     import.external_ref = input->external_ref;
     import.imported_by = ctx.identity.subject;
@@ -124,16 +123,13 @@ Answer post_import(app::Services& services, CallContext ctx, Request request) {
 }
 
 Answer get_order(app::Services& services, CallContext ctx, Request request) {
-    std::vector<std::string> ids(1, std::string(request.param("id")));
-    auto orders = co_await store::find_orders(services.database, std::move(ids), ctx.deadline);
-    if (!orders) co_return orders.error();
-    const bool visible = !orders->empty() && (orders->front().user_id == ctx.identity.subject ||
-                                              ctx.identity.may("orders:read"));
-    if (!visible) co_return not_found("no such order");
-    const std::string etag = etag_of(orders->front());
+    std::string id(request.param("id"));
+    auto order = co_await app::get_order(services, std::move(ctx), std::move(id));
+    if (!order) co_return order.error();
+    const std::string etag = etag_of(*order);
     Response response(304, {}, {});
     if (!matches(request.headers.get("if-none-match"), etag))
-        response = Response::json(to_json(orders->front()));
+        response = Response::json(to_json(*order));
     response.headers.set("ETag", etag);
     co_return response;
 }
@@ -145,9 +141,8 @@ Answer list_orders(app::Services& services, CallContext ctx, Request request) {
     if (!position) co_return position.error();
     const auto size = static_cast<std::size_t>(*limit);
     // One more shows whether more follow.
-    auto orders = co_await store::list_orders(
-        services.database, ctx.identity.subject, std::move(*position), size + 1, ctx.deadline
-    );
+    auto orders =
+        co_await app::list_orders(services, std::move(ctx), std::move(*position), size + 1);
     if (!orders) co_return orders.error();
     std::string next;
     if (orders->size() > size) {
@@ -178,8 +173,7 @@ Answer post_cancel(app::Services& services, CallContext ctx, Request request) {
 Answer get_import_summary(app::Services& services, CallContext ctx, Request request) {
     auto source = request.query_param("source");
     if (!source || source->empty()) co_return invalid("bad_query_parameter", "source is required");
-    auto summary =
-        co_await store::summarize_import(services.database, std::move(*source), ctx.deadline);
+    auto summary = co_await app::summarize_import(services, std::move(*source), ctx.deadline);
     if (!summary) co_return summary.error();
     co_return Response::json(to_json(*summary, services.limits.currency));
 }
@@ -195,7 +189,7 @@ Answer get_audit(app::Services& services, CallContext ctx, Request request) {
     json::array data;
     std::string next;
     if ((*cursor)[0] == "order") {
-        auto orders = co_await store::audit_orders(services.database, after, size, ctx.deadline);
+        auto orders = co_await app::audit_orders(services, after, size, ctx.deadline);
         if (!orders) co_return orders.error();
         for (const Order& order : *orders)
             data.push_back(audit_json(order));
@@ -203,7 +197,7 @@ Answer get_audit(app::Services& services, CallContext ctx, Request request) {
         if (orders->size() == size) next = make_cursor("order", orders->back().id);
         co_return http::page(std::move(data), next);
     }
-    auto intents = co_await store::audit_intents(services.database, after, size, ctx.deadline);
+    auto intents = co_await app::audit_intents(services, after, size, ctx.deadline);
     if (!intents) co_return intents.error();
     for (const auto& intent : *intents)
         data.push_back(audit_json(intent, services.clock.now()));

@@ -53,7 +53,7 @@ json::object to_json(const app::ImportOutcome& outcome) {
     return out;
 }
 
-json::object to_json(const store::StockRow& row) {
+json::object to_json(const app::StockRow& row) {
     json::object out;
     out["kind"] = "stock";
     out["product_id"] = row.product_id;
@@ -62,7 +62,7 @@ json::object to_json(const store::StockRow& row) {
     return out;
 }
 
-json::object to_json(const store::ReservationRow& row) {
+json::object to_json(const app::ReservationRow& row) {
     json::object out;
     out["kind"] = "reservation";
     out["order_id"] = row.order_id;

@@ -2,9 +2,9 @@
 #pragma once
 
 #include "app/import_products.hpp"
+#include "app/queries.hpp"
 #include "domain/product.hpp"
 #include "souk/json.hpp"
-#include "store/audit.hpp"
 
 #include <string>
 
@@ -12,8 +12,8 @@ namespace souk::product::http_api {
 
 json::object to_json(const domain::Product& product);
 json::object to_json(const app::ImportOutcome& outcome);
-json::object to_json(const store::StockRow& row);
-json::object to_json(const store::ReservationRow& row);
+json::object to_json(const app::StockRow& row);
+json::object to_json(const app::ReservationRow& row);
 std::string render_stock(const std::string& product_id, const domain::Stock& stock);
 
 /// The row's version, then the stock, which changes without it: "3-120".

@@ -3,10 +3,9 @@
 #include "app/change_stock.hpp"
 #include "app/create_product.hpp"
 #include "app/import_products.hpp"
+#include "app/queries.hpp"
 #include "http/decode.hpp"
 #include "http/encode.hpp"
-#include "store/audit.hpp"
-#include "store/catalogue.hpp"
 
 #include <charconv>
 
@@ -23,20 +22,20 @@ Error bad_cursor() {
     return invalid("bad_cursor", "the cursor was not made by this API");
 }
 
-Result<store::Position> read_position(const Request& request) {
+Result<app::Position> read_position(const Request& request) {
     auto cursor = request.query_param("cursor");
-    if (!cursor) return store::Position();
+    if (!cursor) return app::Position();
     auto fields = http::decode_cursor(*cursor, 2);
     if (!fields) return fields.error();
     const std::string& time = (*fields)[0];
     std::int64_t created_at = 0;
     auto [end, error] = std::from_chars(time.data(), time.data() + time.size(), created_at);
     if (error != std::errc{} || end != time.data() + time.size()) return bad_cursor();
-    return store::Position(created_at, (*fields)[1]);
+    return app::Position(created_at, (*fields)[1]);
 }
 
-Result<store::ListFilter> read_filter(const Request& request) {
-    store::ListFilter filter;
+Result<app::ListFilter> read_filter(const Request& request) {
+    app::ListFilter filter;
     auto limit = request.query_integer("limit", 20, 1, domain::max_page);
     if (!limit) return limit.error();
     filter.limit = static_cast<std::size_t>(*limit);
@@ -114,8 +113,7 @@ Answer list_products(app::Services& services, CallContext ctx, Request request) 
     auto filter = read_filter(request);
     if (!filter) co_return filter.error();
     const std::size_t limit = filter->limit++;  // one more shows whether more follow
-    auto products =
-        co_await store::list_products(services.database, std::move(*filter), ctx.deadline);
+    auto products = co_await app::list_products(services, std::move(*filter), ctx.deadline);
     if (!products) co_return products.error();
     std::string next;
     if (products->size() > limit) {
@@ -128,18 +126,15 @@ Answer list_products(app::Services& services, CallContext ctx, Request request) 
 
 Answer get_product(app::Services& services, CallContext ctx, Request request) {
     std::string id(request.param("id"));
-    auto product = co_await store::find_product(services.database, std::move(id), ctx.deadline);
+    auto product = co_await app::get_product(services, std::move(ctx), std::move(id));
     if (!product) co_return product.error();
-    const bool visible =
-        product->has_value() && ((*product)->price || ctx.identity.may("products:write"));
-    if (!visible) co_return not_found("no such product");
-    const std::string etag = etag_of(**product);
+    const std::string etag = etag_of(*product);
     if (matches(request.headers.get("if-none-match"), etag)) {
         Response unchanged(304, {}, {});
         unchanged.headers.set("ETag", etag);
         co_return unchanged;
     }
-    co_return with_etag(**product);
+    co_return with_etag(*product);
 }
 
 Answer post_product(app::Services& services, CallContext ctx, Request request) {
@@ -198,15 +193,13 @@ Answer get_audit(app::Services& services, CallContext ctx, Request request) {
     if (!cursor) co_return cursor.error();
     const auto size = static_cast<std::size_t>(*limit);
     if (cursor->phase == "stock") {
-        auto rows =
-            co_await store::audit_stock(services.database, cursor->last, size, ctx.deadline);
+        auto rows = co_await app::audit_stock(services, cursor->last, size, ctx.deadline);
         if (!rows) co_return rows.error();
         std::string next = rows->size() < size ? two_part_cursor("reservation", "")
                                                : two_part_cursor("stock", rows->back().product_id);
         co_return http::page(to_array(*rows), next);
     }
-    auto rows =
-        co_await store::audit_reservations(services.database, cursor->last, size, ctx.deadline);
+    auto rows = co_await app::audit_reservations(services, cursor->last, size, ctx.deadline);
     if (!rows) co_return rows.error();
     std::string next;
     if (rows->size() == size) next = two_part_cursor("reservation", rows->back().order_id);

@@ -8,15 +8,15 @@ using namespace souk::order;
 
 namespace {
 
-product::ReservedProduct priced(std::string id, std::string_view minor) {
-    return product::ReservedProduct(
+domain::Offer priced(std::string id, std::string_view minor) {
+    return domain::Offer(
         std::move(id), "SKU", "Name", UnitPrice::parse_minor_decimal(minor).value(), Currency::gbp()
     );
 }
 
 std::int64_t total(std::string_view minor, std::int64_t quantity) {
     const std::vector<domain::Item> items(1, domain::Item("prd_1", quantity, std::nullopt));
-    const std::vector<product::ReservedProduct> products(1, priced("prd_1", minor));
+    const std::vector<domain::Offer> products(1, priced("prd_1", minor));
     return domain::price_order(items, products, Currency::gbp()).value().total.amount;
 }
 
@@ -35,7 +35,7 @@ TEST_CASE("each line is rounded on its own, also two of one product") {
     std::vector<domain::Item> items;
     items.emplace_back("prd_1", 1, std::nullopt);
     items.emplace_back("prd_1", 1, std::nullopt);
-    const std::vector<product::ReservedProduct> products(1, priced("prd_1", "0.5"));
+    const std::vector<domain::Offer> products(1, priced("prd_1", "0.5"));
     const auto order = domain::price_order(items, products, Currency::gbp()).value();
     CHECK(order.total.amount == 2);  // 1 + 1, not round(1.0)
     CHECK(order.units == 2);
@@ -43,7 +43,7 @@ TEST_CASE("each line is rounded on its own, also two of one product") {
 }
 
 TEST_CASE("given prices win, and sums have a limit") {
-    const std::vector<product::ReservedProduct> products(1, priced("prd_1", "255"));
+    const std::vector<domain::Offer> products(1, priced("prd_1", "255"));
     const auto given = UnitPrice::parse_minor_decimal("8999999999").value();
     std::vector<domain::Item> items(1, domain::Item("prd_1", 1'000'000, given));
     CHECK(
@@ -57,7 +57,7 @@ TEST_CASE("given prices win, and sums have a limit") {
 
 TEST_CASE("a product in another currency is refused") {
     const std::vector<domain::Item> items(1, domain::Item("prd_1", 1, std::nullopt));
-    const std::vector<product::ReservedProduct> products(1, priced("prd_1", "255"));
+    const std::vector<domain::Offer> products(1, priced("prd_1", "255"));
     const auto order = domain::price_order(items, products, Currency::parse("EUR").value());
     REQUIRE_FALSE(order);
     CHECK(order.error().code == "currency_mismatch");
