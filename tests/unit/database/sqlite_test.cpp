@@ -243,6 +243,48 @@ TEST_CASE("sqlite: a deferred foreign key fails its own body only") {
     CHECK(things(world.database()) == 3);
 }
 
+namespace {
+
+constexpr Statement few_pages{"sqlite.few_pages", "PRAGMA max_page_count = 60"};
+constexpr Statement many_pages{"sqlite.many_pages", "PRAGMA max_page_count = 100000"};
+
+Task<Result<void>> limit_pages(Transaction& tx, Statement limit) {
+    auto rows = co_await tx.execute(limit);
+    if (!rows) co_return rows.error();
+    co_return Result<void>();
+}
+
+Task<Result<void>> insert_large(Transaction& tx, std::int64_t id) {
+    Params params = bind(id, std::string(20'000, 'x'));
+    auto rows = co_await tx.execute(insert, std::move(params));
+    if (!rows) co_return rows.error();
+    co_return Result<void>();
+}
+
+}  // namespace
+
+TEST_CASE("sqlite: a full disk is told to all whom it hits, and passes") {
+    SqliteFixture world({schema});
+    Database& database = world.database();
+    REQUIRE(transact(database, [](Transaction& tx) { return limit_pages(tx, few_pages); }));
+    Blocker blocker(database);
+    Waiting waiting;
+    for (int i = 0; i < 30; ++i) {
+        TransactionBody body = [i](Transaction& tx) { return insert_large(tx, i); };
+        waiting.add(database.transact(std::move(body), Deadline::never()));
+    }
+    std::int64_t succeeded = blocker.release() ? 1 : 0;
+    waiting.context.run();
+    for (const auto& result : waiting.results) {
+        if (result) ++succeeded;
+        if (!result) CHECK(result.error().kind == ErrorKind::unavailable);
+    }
+    CHECK(succeeded < 31);
+    CHECK(things(database) == succeeded);
+    REQUIRE(transact(database, [](Transaction& tx) { return limit_pages(tx, many_pages); }));
+    CHECK(transact(database, [](Transaction& tx) { return insert_large(tx, 100); }));
+}
+
 #ifdef SOUK_FAILPOINTS
 TEST_CASE("sqlite: when COMMIT fails, nobody is told success") {
     SqliteFixture world({schema});
