@@ -31,10 +31,17 @@ struct CsvReader::State {
     }
     bool fill() {
         const int n = gzread(file, buffer.data(), static_cast<unsigned>(buffer.size()));
-        failed = n < 0;
+        failed = n < 0 || (n == 0 && is_cut());
         at = 0;
         end = n > 0 ? static_cast<std::size_t>(n) : 0;
         return end > 0;
+    }
+
+    /// zlib says so of a stream whose end is missing only when the end is looked for.
+    bool is_cut() const {
+        int code = Z_OK;
+        gzerror(file, &code);
+        return code == Z_BUF_ERROR;
     }
 
     Error malformed(std::size_t column, std::string_view reason) const {
