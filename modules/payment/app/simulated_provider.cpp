@@ -2,6 +2,7 @@
 
 #include "souk/json.hpp"
 
+#include <boost/asio/this_coro.hpp>
 #include <fmt/format.h>
 
 namespace souk::payment::app {
@@ -125,7 +126,10 @@ Task<Result<void>> SimulatedProvider::book(
 }
 
 Task<Result<Answer>> SimulatedProvider::no_answer(Deadline deadline) {
-    co_await clock_.sleep(deadline.remaining(clock_));
+    // A cancellation that came while the answer was booked would otherwise not end this sleep.
+    auto state = co_await asio::this_coro::cancellation_state;
+    if (state.cancelled() == asio::cancellation_type::none)
+        co_await clock_.sleep(deadline.remaining(clock_));
     co_return Error(ErrorKind::timeout, "provider_timeout", "the provider did not answer");
 }
 
