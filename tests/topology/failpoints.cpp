@@ -1,0 +1,194 @@
+// Death at each step that has a name. The process dies there by SIGKILL, is started again, and the
+// client repeats what it got no answer to, under the same keys. All cases run side by side: most of
+// their time is a wait for the leases of the dead.
+#include "support/shop.hpp"
+
+#include <catch2/catch.hpp>
+#include <fmt/format.h>
+
+#include <array>
+#include <csignal>
+#include <future>
+#include <set>
+#include <stdexcept>
+#include <thread>
+
+using namespace souk;
+using test::Shop;
+using test::Wish;
+
+namespace {
+
+constexpr int orders_placed = 10;
+constexpr int tries = 600;
+constexpr std::chrono::milliseconds retry_pause{50};
+constexpr std::chrono::seconds death_limit{30};
+constexpr int settle_s = 75;
+// The fifth order is declined, so that every case cancels and compensates, too.
+constexpr std::array payments = {
+    "tok_approve", "tok_approve", "tok_charge_then_timeout", "tok_approve", "tok_decline"};
+
+/// Where to die, and at which pass.
+constexpr std::array failpoints = {
+    "order.after_claim=crash@4",
+    "order.after_reserve=crash@4",
+    "order.after_commit=crash@4",
+    "outbox.append=crash@6",
+    "payment.after_claim=crash@3",
+    "payment.after_charge=crash@3",
+    "payment.after_charge=crash@5",
+    "payment.after_commit=crash@3",
+    "bus.before_consume=crash@7",
+    "bus.after_consume_before_cursor=crash@7",
+    "bus.after_consume_before_cursor=crash@12",
+    "notification.after_write_before_mark=crash@2",
+    "sqlite.before_commit=crash@12",
+    "sqlite.before_commit=crash@45",
+    "sqlite.after_commit=crash@12",
+    "sqlite.after_commit=crash@45",
+};
+
+struct Placed {
+    Placed(std::string token, json::value answer, std::string payment)
+        : token(std::move(token)), answer(std::move(answer)), payment(std::move(payment)) {}
+    std::string token;
+    json::value answer;
+    std::string payment;
+};
+
+/// One case: a thread, a shop, a client that does not give up. Catch2's macros are for one thread,
+/// so faults are texts.
+class Case {
+public:
+    explicit Case(std::string failpoint) : failpoint_(std::move(failpoint)) {}
+
+    std::vector<std::string> run() {
+        try {
+            prepare();
+            for (int i = 0; i < orders_placed; ++i)
+                place(i);
+            // What runs behind the orders dies a little later.
+            test::eventually(death_limit, [this] { return !shop_.process().running() || died_; });
+            revive_if_dead();
+            if (!died_) fault("the process never died");
+            check();
+        } catch (const std::exception& e) {
+            fault(e.what());
+        }
+        return faults_;
+    }
+
+private:
+    void fault(const std::string& text) { faults_.push_back(failpoint_ + ": " + text); }
+
+    void prepare() {
+        shop_.start();
+        product_ = shop_.add_products({{"CUP", 1000, "1250"}}).at("CUP");
+        for (const std::string& customer : shop_.add_customers(orders_placed))
+            tokens_.push_back(shop_.token(customer));
+        if (shop_.process().stop() != 0) throw std::runtime_error("did not stop in order");
+        shop_.start({{"SOUK_FAILPOINTS", failpoint_}});
+    }
+
+    bool revive_if_dead() {
+        if (shop_.process().running()) return false;
+        const int code = shop_.process().wait();
+        if (code != 128 + SIGKILL) fault(fmt::format("ended with {}", code));
+        died_ = true;
+        shop_.start({{"SOUK_FAILPOINTS", ""}});
+        return true;
+    }
+
+    void place(int i) {
+        const std::string payment = payments[static_cast<std::size_t>(i) % payments.size()];
+        const Wish wish(product_, i + 1, payment);
+        for (int n = 0; n < tries; ++n) {
+            const auto answer = try_place(i, wish);
+            if (answer.status == 201) {
+                placed_.emplace_back(
+                    tokens_[static_cast<std::size_t>(i)], test::parse(answer), payment
+                );
+                return;
+            }
+            const bool again = answer.status == 0 || answer.status >= 500 ||
+                               (answer.status == 409 && answer.headers.has("Retry-After"));
+            if (!again) throw std::runtime_error(fmt::format("{} {}", answer.status, answer.body));
+            std::this_thread::sleep_for(retry_pause);
+        }
+        throw std::runtime_error(fmt::format("order {} was never answered", i));
+    }
+
+    /// Status 0: nobody answered.
+    http::Response try_place(int i, const Wish& wish) {
+        try {
+            return shop_.place(
+                tokens_[static_cast<std::size_t>(i)], fmt::format("key-{}", i), wish
+            );
+        } catch (const std::runtime_error&) {
+            // The kernel closes its sockets a little before the process counts as ended.
+            test::eventually(std::chrono::seconds(1), [this] {
+                return !shop_.process().running();
+            });
+            revive_if_dead();
+            http::Response nothing;
+            nothing.status = 0;
+            return nothing;
+        }
+    }
+
+    void check() {
+        std::set<std::string> ids;
+        for (const Placed& order : placed_)
+            check_order(order, ids);
+        if (ids.size() != orders_placed) fault(fmt::format("{} different orders", ids.size()));
+
+        const json::value verdict = shop_.verify(settle_s);
+        if (const auto faults = test::faults_of(verdict); !faults.empty()) fault(faults);
+        for (const auto& [order, captures] : shop_.captures())
+            if (captures != 1) fault(fmt::format("{} was captured {} times", order, captures));
+
+        std::int64_t orders = 0;
+        for (const auto& count : verdict.at("counts").as_object())
+            if (count.key().starts_with("orders_")) orders += count.value().as_int64();
+        if (orders != orders_placed) fault(fmt::format("{} orders in the books", orders));
+        const auto mails = static_cast<std::int64_t>(shop_.mails().size());
+        if (mails != orders_placed) fault(fmt::format("{} mails", mails));
+    }
+
+    void check_order(const Placed& placed, std::set<std::string>& ids) {
+        const std::string id(placed.answer.at("id").as_string());
+        ids.insert(id);
+        const json::value now = shop_.settled_order(placed.token, id);
+        for (const char* member : {"number", "items", "total"})
+            if (now.at(member) != placed.answer.at(member))
+                fault(fmt::format("{}: another {} than was acknowledged", id, member));
+        const std::string wanted = placed.payment == "tok_decline" ? "cancelled" : "paid";
+        const std::string status(now.at("status").as_string());
+        if (status != wanted) fault(fmt::format("{} ({}) is {}", id, placed.payment, status));
+    }
+
+    const std::string failpoint_;
+    Shop shop_;
+    std::string product_;
+    std::vector<std::string> tokens_;
+    std::vector<Placed> placed_;
+    bool died_ = false;
+    std::vector<std::string> faults_;
+};
+
+std::vector<std::string> run_case(const std::string& failpoint) {
+    Case one(failpoint);
+    return one.run();
+}
+
+}  // namespace
+
+TEST_CASE("killed at any named step, no acknowledged order is lost, doubled or left open") {
+    std::vector<std::future<std::vector<std::string>>> running;
+    for (const char* failpoint : failpoints)
+        running.push_back(std::async(std::launch::async, run_case, std::string(failpoint)));
+    for (auto& one : running) {
+        const std::vector<std::string> faults = one.get();
+        CHECK(fmt::format("{}", fmt::join(faults, "\n")) == "");
+    }
+}
