@@ -19,6 +19,7 @@
 
 #include "souk/async.hpp"
 #include "souk/clock.hpp"
+#include "souk/embedded.hpp"
 #include "souk/error.hpp"
 
 #include <cstdint>
@@ -172,5 +173,8 @@ struct Migration {
     std::string_view sql;   // several statements; `-- only: sqlite` / `-- only: postgres` on a line
                             // of its own starts a part for one dialect, `-- both` ends it
 };
+
+/// The embedded files below "migrations/", in name order.
+std::vector<Migration> migrations_from(std::span<const embedded::File> files);
 
 }  // namespace souk

@@ -98,6 +98,12 @@ private:
 
 using Decoder = std::function<void(ObjectReader&)>;
 
+/// A typed reader, `T Read(ObjectReader&)`, as the documentation of a route's body.
+template <auto Read>
+Decoder documents() {
+    return [](ObjectReader& in) { static_cast<void>(Read(in)); };
+}
+
 /// Errors: `invalid` "malformed_json", or "validation_failed" with a FieldError for each fault
 /// (codes: required, type, too_short, too_long, too_small, too_large, format, one_of, unknown).
 Result<void> decode(std::string_view text, Unknown unknown, const Decoder& decoder);

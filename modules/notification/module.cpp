@@ -79,18 +79,6 @@ private:
     std::shared_ptr<app::Worker> worker_;
 };
 
-std::vector<Migration> migrations() {
-    constexpr std::string_view folder = "migrations/";
-    std::vector<Migration> all;
-    for (const auto& file : embedded::notification()) {
-        if (!file.path.starts_with(folder)) continue;
-        auto name = file.path.substr(folder.size());
-        name.remove_suffix(std::string_view(".sql").size());
-        all.push_back(Migration{name, file.content});
-    }
-    return all;
-}
-
 }  // namespace
 
 const ModuleInfo& module() {
@@ -99,7 +87,7 @@ const ModuleInfo& module() {
         .calls = {"user", "order"},
         .publishes = {},
         .listens = {order::events::paid, order::events::cancelled},
-        .migrations = migrations(),
+        .migrations = migrations_from(embedded::notification()),
         .create = [](ModuleDeps deps) -> std::unique_ptr<Module> {
             return std::make_unique<NotificationModule>(std::move(deps));
         },

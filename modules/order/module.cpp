@@ -3,9 +3,9 @@
 
 #include "app/local_api.hpp"
 #include "app/payment_events.hpp"
-#include "app/periodic.hpp"
 #include "app/sweep.hpp"
 #include "http/routes.hpp"
+#include "souk/background.hpp"
 #include "souk/embedded.hpp"
 #include "souk/order/events.hpp"
 #include "souk/payment/events.hpp"
@@ -72,21 +72,8 @@ private:
     app::Services services_;
     app::LocalApi api_;
     app::Sweeper sweeper_;
-    app::Periodic sweeps_;
+    Periodic sweeps_;
 };
-
-std::vector<Migration> migrations() {
-    constexpr std::string_view folder = "migrations/";
-    constexpr std::string_view ending = ".sql";
-    std::vector<Migration> out;
-    for (const auto& file : embedded::order()) {
-        auto name = file.path;
-        name.remove_prefix(folder.size());
-        name.remove_suffix(ending.size());
-        out.push_back(Migration{name, file.content});
-    }
-    return out;
-}
 
 }  // namespace
 
@@ -96,7 +83,7 @@ const ModuleInfo& module() {
         .calls = {"product", "payment"},
         .publishes = {events::placed, events::paid, events::cancelled},
         .listens = {payment::events::captured, payment::events::declined},
-        .migrations = migrations(),
+        .migrations = migrations_from(embedded::order()),
         .create = [](ModuleDeps deps) -> std::unique_ptr<Module> {
             return std::make_unique<OrderModule>(std::move(deps));
         },

@@ -97,17 +97,6 @@ private:
     std::shared_ptr<app::Worker> worker_;
 };
 
-std::vector<Migration> migrations() {
-    std::vector<Migration> all;
-    for (const auto& file : embedded::payment()) {
-        auto name = file.path;
-        name.remove_prefix(std::string_view("migrations/").size());
-        name.remove_suffix(std::string_view(".sql").size());
-        all.push_back(Migration{name, file.content});
-    }
-    return all;
-}
-
 }  // namespace
 
 const ModuleInfo& module() {
@@ -116,7 +105,7 @@ const ModuleInfo& module() {
         .calls = {},
         .publishes = {events::captured, events::declined, events::refunded},
         .listens = {order::events::placed},
-        .migrations = migrations(),
+        .migrations = migrations_from(embedded::payment()),
         .create = [](ModuleDeps deps) -> std::unique_ptr<Module> {
             return std::make_unique<PaymentModule>(std::move(deps));
         },

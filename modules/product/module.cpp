@@ -3,9 +3,9 @@
 
 #include "app/hold_alarm.hpp"
 #include "app/local_api.hpp"
-#include "app/periodic.hpp"
 #include "app/settle.hpp"
 #include "http/routes.hpp"
+#include "souk/background.hpp"
 #include "souk/embedded.hpp"
 
 namespace souk::embedded {
@@ -51,7 +51,7 @@ public:
     Task<void> stop(Deadline) override { return alarm_.stop(); }
 
 private:
-    app::Periodic::Step alarm(const Settings& settings) {
+    Periodic::Step alarm(const Settings& settings) {
         const milliseconds age = settings.duration("hold_alarm_age");
         return [this, age] { return app::watch_old_holds(services_, age, old_holds_); };
     }
@@ -59,21 +59,8 @@ private:
     app::Services services_;
     app::LocalApi api_;
     Gauge& old_holds_;
-    app::Periodic alarm_;
+    Periodic alarm_;
 };
-
-std::vector<Migration> migrations() {
-    constexpr std::string_view folder = "migrations/";
-    constexpr std::string_view ending = ".sql";
-    std::vector<Migration> out;
-    for (const auto& file : embedded::product()) {
-        auto name = file.path;
-        name.remove_prefix(folder.size());
-        name.remove_suffix(ending.size());
-        out.push_back(Migration{name, file.content});
-    }
-    return out;
-}
 
 }  // namespace
 
@@ -83,7 +70,7 @@ const ModuleInfo& module() {
         .calls = {},
         .publishes = {},
         .listens = {"order.paid", "order.cancelled"},
-        .migrations = migrations(),
+        .migrations = migrations_from(embedded::product()),
         .create = [](ModuleDeps deps) -> std::unique_ptr<Module> {
             return std::make_unique<ProductModule>(std::move(deps));
         },

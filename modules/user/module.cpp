@@ -36,19 +36,6 @@ private:
     app::LocalApi api_;
 };
 
-std::vector<Migration> migrations() {
-    constexpr std::string_view folder = "migrations/";
-    constexpr std::string_view ending = ".sql";
-    std::vector<Migration> out;
-    for (const auto& file : embedded::user()) {
-        auto name = file.path;
-        name.remove_prefix(folder.size());
-        name.remove_suffix(ending.size());
-        out.push_back(Migration{name, file.content});
-    }
-    return out;
-}
-
 }  // namespace
 
 const ModuleInfo& module() {
@@ -57,7 +44,7 @@ const ModuleInfo& module() {
         .calls = {},
         .publishes = {},
         .listens = {},
-        .migrations = migrations(),
+        .migrations = migrations_from(embedded::user()),
         .create = [](ModuleDeps deps) -> std::unique_ptr<Module> {
             return std::make_unique<UserModule>(std::move(deps));
         },

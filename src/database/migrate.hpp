@@ -2,16 +2,11 @@
 #pragma once
 
 #include "souk/database.hpp"
-#include "souk/embedded.hpp"
 
-#include <span>
 #include <string>
 #include <vector>
 
 namespace souk::database {
-
-/// The files below "migrations/" in name order.
-std::vector<Migration> migrations_from(std::span<const embedded::File> files);
 
 /// The kernel's own tables that every module's database has (outbox, inbox, the bus's cursors).
 const std::vector<Migration>& kernel_migrations();

@@ -5,7 +5,7 @@
 
 #include "events/bus_store.hpp"
 #include "events/inbox.hpp"
-#include "events/wakeup.hpp"
+#include "souk/background.hpp"
 #include "souk/metrics.hpp"
 
 #include <algorithm>

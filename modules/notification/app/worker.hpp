@@ -5,7 +5,7 @@
 
 #include "app/outbox_folder.hpp"
 #include "app/render.hpp"
-#include "app/wakeup.hpp"
+#include "souk/background.hpp"
 #include "souk/database.hpp"
 #include "souk/log.hpp"
 #include "souk/metrics.hpp"

@@ -89,14 +89,22 @@ private:
     }
 
     Task<Result<PlaceAnswer>> reserve_failed(Error error) {
-        if (is_final(error)) co_return co_await refuse(std::move(error));
-        // The sweeper has fenced this intent; it is about to go.
-        if (error.code == "order_released") co_return in_flight();
-        if (error.code == "out_of_stock") {
-            co_await forget(services_, lease_);  // nothing is held
-            co_return error;
+        if (error.code == "order_released") {
+            // Fenced by the sweeper, or released by a holder that died before it could say so. The
+            // id takes no stock any more: in the second case a retry shall begin with another.
+            co_await forget(services_, lease_);
+            co_return in_flight();
         }
-        co_return co_await give_up(std::move(error));
+        const bool out_of_stock = error.code == "out_of_stock";
+        if (!out_of_stock && !is_final(error)) co_return co_await give_up(std::move(error));
+        if (lease_.fence > 1) {
+            // An earlier holder's call may still be under way. Nobody would look after its hold.
+            auto released = co_await services_.product->release(ctx_, lease_.order_id);
+            if (!released) co_return co_await give_up(released.error());
+        }
+        if (!out_of_stock) co_return co_await refuse(std::move(error));
+        co_await forget(services_, lease_);  // nothing is held
+        co_return error;
     }
 
     /// For now: a retry goes on under the same order id.

@@ -94,8 +94,16 @@ Task<Result<void>> Sweeper::cancel_overdue_orders() {
     std::vector<std::string> fenced;
     for (const store::PendingOrder& order : *overdue) {
         auto outcome = co_await services_.payment->void_order(context(), order.id);
-        if (!outcome) co_return outcome.error();
-        if (*outcome == payment::VoidOutcome::fenced) fenced.push_back(order.id);
+        if (outcome) {
+            if (*outcome == payment::VoidOutcome::fenced) fenced.push_back(order.id);
+            continue;
+        }
+        services_.log.warn(
+            "a payment was not voided", {{"order_id", order.id}, {"error", outcome.error().detail}}
+        );
+        // Away: the next sweep asks again. What one order meets must not keep the others waiting.
+        const ErrorKind kind = outcome.error().kind;
+        if (kind == ErrorKind::unavailable || kind == ErrorKind::timeout) break;
     }
     if (fenced.empty()) co_return Result<void>();
     TransactionBody body = [this, &fenced](Transaction& tx) {

@@ -23,12 +23,6 @@ http::Handler handler(app::Services& services, Action action) {
     };
 }
 
-/// A reader as documentation of the body.
-template <auto Read>
-json::Decoder documents() {
-    return [](json::ObjectReader& in) { static_cast<void>(Read(in)); };
-}
-
 }  // namespace
 
 http::Routes routes(app::Services& services) {
@@ -39,7 +33,7 @@ http::Routes routes(app::Services& services) {
     add(Route(
             Method::post, "/api/orders", Access::signed_in(), "Place an order", handle(&post_order)
     )
-            .body(documents<&read_order>())
+            .body(json::documents<&read_order>())
             .idempotent_by_key()
             .rate(RateClass::checkout)
             .within(checkout_time)
@@ -70,7 +64,7 @@ http::Routes routes(app::Services& services) {
             "Place a historic or manual order, unique by source and external_ref",
             handle(&post_import)
     )
-            .body(documents<&read_import>())
+            .body(json::documents<&read_import>())
             .idempotent_by_key()
             .rate(RateClass::import_)
             .within(checkout_time)

@@ -5,8 +5,8 @@
 #pragma once
 
 #include "app/provider.hpp"
-#include "app/wakeup.hpp"
 #include "domain/payment.hpp"
+#include "souk/background.hpp"
 #include "souk/database.hpp"
 #include "souk/events.hpp"
 #include "souk/log.hpp"

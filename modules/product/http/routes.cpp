@@ -22,12 +22,6 @@ http::Handler handler(app::Services& services, Action action) {
     };
 }
 
-/// A reader as documentation of the body.
-template <auto Read>
-json::Decoder documents() {
-    return [](json::ObjectReader& in) { static_cast<void>(Read(in)); };
-}
-
 }  // namespace
 
 http::Routes routes(app::Services& services) {
@@ -52,7 +46,7 @@ http::Routes routes(app::Services& services) {
             "Add a product",
             handle(&post_product)
     )
-            .body(documents<&read_new_product>())
+            .body(json::documents<&read_new_product>())
             .answers(201));
     add(Route(
             Method::patch,
@@ -61,7 +55,7 @@ http::Routes routes(app::Services& services) {
             "Change a product; If-Match required",
             handle(&patch_product)
     )
-            .body(documents<&read_change>()));
+            .body(json::documents<&read_change>()));
     add(Route(
             Method::post,
             "/api/products/{id}/stock",
@@ -69,7 +63,7 @@ http::Routes routes(app::Services& services) {
             "Add units to stock, or take them off",
             handle(&post_stock)
     )
-            .body(documents<&read_delta>())
+            .body(json::documents<&read_delta>())
             .idempotent_by_key());
     add(Route(
             Method::post,
@@ -78,7 +72,7 @@ http::Routes routes(app::Services& services) {
             "Take a catalogue over from another system, idempotent by SKU",
             handle(&post_import)
     )
-            .body(documents<&read_import>())
+            .body(json::documents<&read_import>())
             .rate(RateClass::import_)
             .max_body(8 << 20)
             .within(milliseconds{5000}));

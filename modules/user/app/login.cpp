@@ -4,6 +4,27 @@
 
 namespace souk::user::app {
 
+namespace {
+
+Error bad_credentials() {
+    return Error(
+        ErrorKind::unauthenticated, "bad_credentials", "The e-mail or the password is wrong."
+    );
+}
+
+/// The password was checked some time ago: a reset since then ends what signed in with the old one,
+/// and must not miss this session.
+Task<Result<void>> open_session(
+    Transaction& tx, store::Login account, store::RefreshToken row, Timestamp now
+) {
+    auto same = co_await store::has_password(tx, account.user.id, account.password_hash);
+    if (!same) co_return same.error();
+    if (!*same) co_return bad_credentials();
+    co_return co_await store::insert_session(tx, account.user.id, row, now);
+}
+
+}  // namespace
+
 Task<Result<SignedIn>> login(Services& services, Credentials input, Deadline deadline) {
     auto found = co_await store::find_login(
         services.database, domain::normalized_email(input.email), deadline
@@ -13,19 +34,16 @@ Task<Result<SignedIn>> login(Services& services, Credentials input, Deadline dea
     if (found->has_value()) hash = (*found)->password_hash;
     auto matches = co_await services.hasher.verify(std::move(hash), std::move(input.password));
     if (!matches) co_return matches.error();
-    if (!*matches)
-        co_return Error(
-            ErrorKind::unauthenticated, "bad_credentials", "The e-mail or the password is wrong."
-        );
+    if (!*matches) co_return bad_credentials();
 
-    User user = std::move((*found)->user);
+    store::Login account = std::move(**found);
     FreshToken token(services, make_session_id(services));
-    TransactionBody body =
-        [id = user.id, row = token.row, now = services.clock.now()](Transaction& tx
-        ) -> Task<Result<void>> { co_return co_await store::insert_session(tx, id, row, now); };
+    TransactionBody body = [account, row = token.row, now = services.clock.now()](Transaction& tx) {
+        return open_session(tx, account, row, now);
+    };
     auto committed = co_await services.database.transact(std::move(body), deadline);
     if (!committed) co_return committed.error();
-    co_return signed_in(services, std::move(user), std::move(token));
+    co_return signed_in(services, std::move(account.user), std::move(token));
 }
 
 }  // namespace souk::user::app

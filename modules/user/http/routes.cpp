@@ -18,12 +18,6 @@ using http::Request;
 using http::Response;
 using http::Route;
 
-/// A reader as documentation of the body.
-template <auto Read>
-json::Decoder documents() {
-    return [](json::ObjectReader& in) { static_cast<void>(Read(in)); };
-}
-
 /// Gives a named coroutine function what every handler needs.
 using Action = Task<Result<Response>> (*)(app::Services&, CallContext, std::string body);
 
@@ -109,7 +103,7 @@ http::Routes routes(app::Services& services) {
             "Make an account and sign in",
             handle(&post_register)
     )
-            .body(documents<&read_registration>())
+            .body(json::documents<&read_registration>())
             .rate(RateClass::credentials)
             .within(slow)
             .answers(201));
@@ -120,7 +114,7 @@ http::Routes routes(app::Services& services) {
             "Sign in with e-mail and password",
             handle(&post_login)
     )
-            .body(documents<&read_credentials>())
+            .body(json::documents<&read_credentials>())
             .rate(RateClass::credentials)
             .within(slow));
     add(Route(
@@ -130,7 +124,7 @@ http::Routes routes(app::Services& services) {
             "Exchange a refresh token, which works once, for new tokens",
             handle(&post_refresh)
     )
-            .body(documents<&read_refresh_token>())
+            .body(json::documents<&read_refresh_token>())
             .rate(RateClass::credentials));
     add(Route(
             Method::post,
@@ -150,7 +144,7 @@ http::Routes routes(app::Services& services) {
             "Take customers over from another system, idempotent by source and external_ref",
             handle(&post_import)
     )
-            .body(documents<&read_import>())
+            .body(json::documents<&read_import>())
             .rate(RateClass::import_)
             .max_body(4 << 20)
             .within(slow));
@@ -166,7 +160,7 @@ http::Routes internal_routes(app::Services& services) {
                         "Make an account of any role, or reset one",
                         handler(services, &post_account)
     )
-                        .body(documents<&read_account>())
+                        .body(json::documents<&read_account>())
                         .within(milliseconds{5000})
                         .answers(201));
     table.push_back(Route(

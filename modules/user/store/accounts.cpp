@@ -33,6 +33,11 @@ constexpr Statement reset_user{
     "WHERE email = $1 AND password_hash IS NOT NULL "
     "RETURNING id, email, name, role, created_at"};
 
+constexpr Statement match_password{
+    "user.match_password",
+    "SELECT 1 FROM users WHERE id = $1 AND password_hash = $2",
+    "SELECT 1 FROM users WHERE id = $1 AND password_hash = $2 FOR SHARE"};
+
 constexpr Statement upsert_customer{
     "user.upsert_customer",
     "INSERT INTO users (id, email, name, country, role, source, external_ref, created_at, "
@@ -104,6 +109,13 @@ Task<Result<std::optional<User>>> reset_account(Transaction& tx, Login account, 
     std::optional<User> changed;
     if (!rows->empty()) changed = user_of((*rows)[0]);
     co_return changed;
+}
+
+Task<Result<bool>> has_password(Transaction& tx, std::string id, std::string password_hash) {
+    auto params = souk::bind(std::move(id), std::move(password_hash));
+    auto rows = co_await tx.execute(match_password, std::move(params));
+    if (!rows) co_return rows.error();
+    co_return !rows->empty();
 }
 
 Task<Result<std::vector<ImportedId>>> upsert_customers(

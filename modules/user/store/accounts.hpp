@@ -51,6 +51,8 @@ Task<Result<std::vector<RoleCount>>> count_roles(Database& database, Deadline de
 Task<Result<void>> insert_account(Transaction& tx, Login account);
 /// Sets name, role and password of the account with that e-mail; nothing when there is none.
 Task<Result<std::optional<User>>> reset_account(Transaction& tx, Login account, Timestamp now);
+/// Whether the account still has that password. Until `tx` ends no reset can change it.
+Task<Result<bool>> has_password(Transaction& tx, std::string id, std::string password_hash);
 /// Inserts or updates by (source, external_ref); ids in the order of `customers`.
 Task<Result<std::vector<ImportedId>>> upsert_customers(
     Transaction& tx, std::string source, std::vector<ImportedCustomer> customers, Timestamp now

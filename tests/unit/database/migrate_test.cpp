@@ -119,7 +119,7 @@ TEST_CASE("migrate: scripts are split where SQLite ends a statement") {
 TEST_CASE("migrate: files in the order of their names") {
     std::vector<embedded::File> files = {
         {"migrations/0002_b.sql", "b"}, {"templates/x.sql", "x"}, {"migrations/0001_a.sql", "a"}};
-    auto migrations = database::migrations_from(files);
+    auto migrations = migrations_from(files);
     REQUIRE(migrations.size() == 2);
     CHECK(migrations[0].name == "0001_a");
     CHECK(migrations[1].sql == "b");

@@ -159,6 +159,49 @@ TEST_CASE("out of stock is not remembered: a retry succeeds when there is stock 
     CHECK(world.stock(id) == "2/0/2/0");
 }
 
+TEST_CASE("a key whose order id was released before its holder died starts anew") {
+    OrderWorld world;
+    const std::string id = world.add_product("A", 10);
+    {
+        const Armed armed("order.after_reserve");
+        CHECK(world.place("k1", OrderWorld::body(id, 2)).status == 503);
+    }
+    const std::string order_id = world.intent_order();
+    const CallContext ctx(Deadline(world.clock, seconds(5)));
+    REQUIRE(world.run(world.product_peer.release(ctx, order_id)));
+
+    world.advance(lease);
+    const Answer early = world.place("k1", OrderWorld::body(id, 2));
+    CHECK(early.code() == "idempotency_in_flight");
+    const Answer again = world.place("k1", OrderWorld::body(id, 2));
+    REQUIRE(again.status == 201);
+    CHECK(again.member("id") != order_id);
+    CHECK(world.stock(id) == "10/8/2/0");
+}
+
+TEST_CASE("after out of stock an earlier holder's reservation cannot come late") {
+    OrderWorld world;
+    const std::string id = world.add_product("A", 1);
+    {
+        const Armed armed("order.after_claim");  // its reserve is under way, for all we know
+        CHECK(world.place("k1", OrderWorld::body(id, 1)).status == 503);
+    }
+    const std::string order_id = world.intent_order();
+    REQUIRE(world.place("k2", OrderWorld::body(id, 1)).status == 201);
+    world.advance(lease);
+    CHECK(world.place("k1", OrderWorld::body(id, 1)).code() == "out_of_stock");
+
+    world.add_product("A", 2);
+    const CallContext ctx(Deadline(world.clock, seconds(5)));
+    std::vector<product::ReserveLine> lines;
+    lines.emplace_back(id, 1);
+    const auto late = world.run(world.product_peer.reserve(ctx, order_id, lines));
+    REQUIRE_FALSE(late);
+    CHECK(late.error().code == "order_released");
+    CHECK(world.stock(id) == "2/1/1/0");
+    CHECK(world.place("k1", OrderWorld::body(id, 1)).status == 201);
+}
+
 TEST_CASE("when product does not answer, a retry goes on at once and holds stock once") {
     OrderWorld world;
     const std::string id = world.add_product("A", 10);

@@ -95,6 +95,42 @@ TEST_CASE("the operator makes accounts of any role") {
     CHECK(world.put_account("emperor", "third password", true).status == 400);
 }
 
+TEST_CASE("a reset ends also what is just signing in with the old password") {
+    World world;
+    REQUIRE(world.put_account("admin", "first password", true).status == 201);
+    store::Login changed(User(), security::hash_password("second password").value());
+    changed.user.email = "boss@example.com";
+    changed.user.name = "Boss";
+    changed.user.role = "staff";
+
+    // Its hash waits for another one, so that there is time between its reading and its writing.
+    const auto ignore = [](const std::exception_ptr&, auto&&) {};
+    asio::co_spawn(world.context, world.services->hasher.verify(std::nullopt, "x"), ignore);
+    app::Credentials credentials;
+    credentials.email = "boss@example.com";
+    credentials.password = "first password";
+    std::optional<Result<app::SignedIn>> signed_in;
+    asio::co_spawn(
+        world.context,
+        app::login(*world.services, std::move(credentials), Deadline::never()),
+        [&](const std::exception_ptr&, Result<app::SignedIn> answer) {
+            signed_in.emplace(std::move(answer));
+        }
+    );
+    world.context.restart();
+    world.context.run_for(std::chrono::milliseconds(30));
+    std::string id;
+    TransactionBody body = [&](Transaction& tx) -> Task<Result<void>> {
+        auto user = co_await store::reset_account(tx, changed, world.clock.now());
+        id = user.value().value().id;
+        co_return co_await store::revoke_sessions_of(tx, id, world.clock.now());
+    };
+    world.run(world.database->transact(body, Deadline::never())).value();
+    while (!signed_in)
+        world.context.run_one();
+    if (*signed_in) CHECK(world.refresh((*signed_in)->refresh_token).status == 401);
+}
+
 TEST_CASE("resetting an account sets password and role and ends its sessions") {
     World world;
     REQUIRE(world.put_account("admin", "first password", true).status == 201);

@@ -1,21 +1,34 @@
-#include "app/periodic.hpp"
+#include "souk/background.hpp"
 
-#include <boost/asio/basic_waitable_timer.hpp>
+#include "base/signal.hpp"
+
 #include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/redirect_error.hpp>
+#include <boost/system/system_error.hpp>
 
-namespace souk::product::app {
+#include <exception>
+#include <utility>
 
-namespace {
+namespace souk {
 
-using Timer = asio::basic_waitable_timer<
-    std::chrono::steady_clock,
-    asio::wait_traits<std::chrono::steady_clock>,
-    Executor>;
+void Wakeup::notify() {
+    notified_ = true;
+    cancel_.emit(asio::cancellation_type::terminal);
+}
 
-}  // namespace
+Task<void> Wakeup::wait(microseconds at_most) {
+    if (!notified_ && at_most > microseconds(0)) {
+        auto sleep = clock_.sleep(at_most);
+        auto token = asio::bind_cancellation_slot(cancel_.slot(), use_task);
+        try {
+            co_await asio::co_spawn(executor_, std::move(sleep), token);
+        } catch (const boost::system::system_error&) {
+            // Cancelled before the sleep had begun: woken all the same.
+        }
+    }
+    notified_ = false;
+}
 
 struct Periodic::State {
     State(Executor executor, Clock& clock, milliseconds every, Step step)
@@ -23,7 +36,7 @@ struct Periodic::State {
         , clock(clock)
         , every(every)
         , step(std::move(step))
-        , ended(executor, Timer::time_point::max()) {}
+        , ended(executor, base::Timer::time_point::max()) {}
 
     static Task<void> run(std::shared_ptr<State> self) {
         for (;;) {
@@ -40,7 +53,7 @@ struct Periodic::State {
     Clock& clock;
     const milliseconds every;
     const Step step;
-    Timer ended;  // never expires: its cancellation says that run() has ended
+    base::Timer ended;  // never expires: its cancellation says that run() has ended
     asio::cancellation_signal wake;
     bool running = false;
     bool sleeping = false;
@@ -74,4 +87,4 @@ Task<void> Periodic::stop() {
     co_await state->ended.async_wait(token);
 }
 
-}  // namespace souk::product::app
+}  // namespace souk

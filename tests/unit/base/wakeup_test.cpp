@@ -1,5 +1,5 @@
-#include "events/wakeup.hpp"
 
+#include "souk/background.hpp"
 #include "base/virtual_clock.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -10,7 +10,7 @@ using namespace souk;
 
 namespace {
 
-Task<void> wait_and_count(events::Wakeup& wakeup, microseconds at_most, int& woken) {
+Task<void> wait_and_count(Wakeup& wakeup, microseconds at_most, int& woken) {
     co_await wakeup.wait(at_most);
     ++woken;
 }
@@ -20,7 +20,7 @@ Task<void> wait_and_count(events::Wakeup& wakeup, microseconds at_most, int& wok
 TEST_CASE("a wakeup comes by time, by notification, and is not lost in between") {
     asio::io_context io;
     base::VirtualClock clock;
-    events::Wakeup wakeup(io.get_executor(), clock);
+    Wakeup wakeup(io.get_executor(), clock);
     int woken = 0;
     auto wait = [&](microseconds at_most) {
         asio::co_spawn(io, wait_and_count(wakeup, at_most, woken), asio::detached);
@@ -61,7 +61,7 @@ TEST_CASE("a wakeup comes by time, by notification, and is not lost in between")
 TEST_CASE("a notification before the sleep has begun wakes, too") {
     asio::io_context io;
     base::VirtualClock clock;
-    events::Wakeup wakeup(io.get_executor(), clock);
+    Wakeup wakeup(io.get_executor(), clock);
     int woken = 0;
     asio::co_spawn(io, wait_and_count(wakeup, seconds(1), woken), asio::detached);
     // Between the start of the wait and that of the sleep lies a turn of the executor.
