@@ -1,3 +1,7 @@
+#include "app/login.hpp"
+#include "security/passwords.hpp"
+#include "store/accounts.hpp"
+#include "store/sessions.hpp"
 #include "unit/user/support.hpp"
 
 #include <boost/json/serialize.hpp>
@@ -98,7 +102,7 @@ TEST_CASE("the operator makes accounts of any role") {
 TEST_CASE("a reset ends also what is just signing in with the old password") {
     World world;
     REQUIRE(world.put_account("admin", "first password", true).status == 201);
-    store::Login changed(User(), security::hash_password("second password").value());
+    user::store::Login changed(user::User(), security::hash_password("second password").value());
     changed.user.email = "boss@example.com";
     changed.user.name = "Boss";
     changed.user.role = "staff";
@@ -106,14 +110,14 @@ TEST_CASE("a reset ends also what is just signing in with the old password") {
     // Its hash waits for another one, so that there is time between its reading and its writing.
     const auto ignore = [](const std::exception_ptr&, auto&&) {};
     asio::co_spawn(world.context, world.services->hasher.verify(std::nullopt, "x"), ignore);
-    app::Credentials credentials;
+    user::app::Credentials credentials;
     credentials.email = "boss@example.com";
     credentials.password = "first password";
-    std::optional<Result<app::SignedIn>> signed_in;
+    std::optional<Result<user::app::SignedIn>> signed_in;
     asio::co_spawn(
         world.context,
-        app::login(*world.services, std::move(credentials), Deadline::never()),
-        [&](const std::exception_ptr&, Result<app::SignedIn> answer) {
+        user::app::login(*world.services, std::move(credentials), Deadline::never()),
+        [&](const std::exception_ptr&, Result<user::app::SignedIn> answer) {
             signed_in.emplace(std::move(answer));
         }
     );
@@ -121,9 +125,9 @@ TEST_CASE("a reset ends also what is just signing in with the old password") {
     world.context.run_for(std::chrono::milliseconds(30));
     std::string id;
     TransactionBody body = [&](Transaction& tx) -> Task<Result<void>> {
-        auto user = co_await store::reset_account(tx, changed, world.clock.now());
+        auto user = co_await user::store::reset_account(tx, changed, world.clock.now());
         id = user.value().value().id;
-        co_return co_await store::revoke_sessions_of(tx, id, world.clock.now());
+        co_return co_await user::store::revoke_sessions_of(tx, id, world.clock.now());
     };
     world.run(world.database->transact(body, Deadline::never())).value();
     while (!signed_in)
