@@ -13,8 +13,9 @@ namespace souk::notification::app {
 namespace {
 
 constexpr microseconds poll = seconds(1);
-constexpr microseconds step_timeout = seconds(10);
-constexpr microseconds lease = seconds(60);  // more than all the steps of a batch
+constexpr microseconds step_timeout = seconds(5);
+// More than all the steps of a batch, and what its customers wait longer after a crash.
+constexpr microseconds lease = seconds(25);
 
 Counter& mails_total(Metrics& metrics, std::string_view status) {
     return metrics.counter(
