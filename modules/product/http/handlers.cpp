@@ -59,6 +59,19 @@ Response with_etag(const domain::Product& product, int status = 200) {
     return response;
 }
 
+/// The version in "3-120", quotes included; 0, which no row has, for what is no ETag of ours.
+std::int64_t version_in(std::string_view etag) {
+    const char* end = etag.data() + etag.size();
+    std::int64_t version = 0;
+    std::int64_t available = 0;
+    if (!etag.starts_with('"')) return 0;
+    const auto first = std::from_chars(etag.data() + 1, end, version);
+    if (first.ec != std::errc{} || first.ptr == end || *first.ptr != '-') return 0;
+    const auto second = std::from_chars(first.ptr + 1, end, available);
+    if (second.ec != std::errc{} || second.ptr + 1 != end || *second.ptr != '"') return 0;
+    return version;
+}
+
 /// The version in If-Match; the stock behind it does not count: a sale must not defeat a new price.
 Result<std::int64_t> expected_version(const Request& request) {
     std::string_view etag = request.headers.get("if-match");
@@ -66,12 +79,7 @@ Result<std::int64_t> expected_version(const Request& request) {
         return Error(
             ErrorKind::precondition_required, "if_match_required", "send If-Match with the ETag"
         );
-    std::int64_t version = 0;
-    if (etag.starts_with('"')) {
-        etag.remove_prefix(1);
-        std::from_chars(etag.data(), etag.data() + etag.size(), version);
-    }
-    return version;  // 0, which no row has, for what is no ETag of ours
+    return version_in(etag);
 }
 
 struct AuditCursor {
