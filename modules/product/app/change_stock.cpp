@@ -15,6 +15,11 @@ Error key_reused() {
     );
 }
 
+/// The transaction that changed it comes to nothing with this.
+Error too_much_stock() {
+    return conflict("too_much_stock", "a product has at most 1,000,000,000,000 units ever received");
+}
+
 Task<Result<void>> change_once(
     Transaction& tx, const StockChange& change, RenderStock render, Timestamp now, StockAnswer& out
 ) {
@@ -30,6 +35,7 @@ Task<Result<void>> change_once(
     auto stock = co_await store::change_stock(tx, change.product_id, change.delta);
     if (!stock) co_return stock.error();
     if (!stock->has_value()) co_return not_found("no such product");
+    if ((*stock)->received > domain::max_stock) co_return too_much_stock();
     out.body = render(change.product_id, **stock);
     out.replayed = false;
     co_return co_await store::store_answer(tx, change.caller, change.key, out.body);

@@ -26,7 +26,8 @@ struct StockAnswer {
 
 using RenderStock = std::string (*)(const std::string& product_id, const domain::Stock& stock);
 
-/// Errors: `not_found`, `conflict` "insufficient_stock", `unprocessable` "idempotency_key_reused".
+/// Errors: `not_found`, `conflict` "insufficient_stock" or "too_much_stock" (domain::max_stock),
+/// `unprocessable` "idempotency_key_reused".
 Task<Result<StockAnswer>> change_stock(
     Services& services, StockChange change, RenderStock render, Deadline deadline
 );

@@ -169,6 +169,10 @@ TEST_CASE("a stock change happens once per key and caller") {
     const Answer too_much = change_stock(world, id, "k2", R"({"delta":-12})");
     CHECK(too_much.status == 409);
     CHECK(too_much.code() == "insufficient_stock");
+    const Answer beyond = change_stock(world, id, "k2", R"({"delta":1000000000000})");
+    CHECK(beyond.status == 409);
+    CHECK(beyond.code() == "too_much_stock");
+    CHECK(world.stock(id) == "11/11/0/0");
     CHECK(change_stock(world, id, "k2", R"({"delta":-11})").status == 200);
     CHECK(world.stock(id) == "0/0/0/0");
     CHECK(change_stock(world, "prd_none", "k3", R"({"delta":1})").status == 404);
