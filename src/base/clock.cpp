@@ -112,7 +112,12 @@ Result<Timestamp> parse_rfc3339(std::string_view text) {
     if (!in.ok() || !in.at_end() || !offset || !in_range) return bad_timestamp();
     auto local = chrono::sys_days(date) + chrono::hours(hour) + chrono::minutes(minute) +
                  chrono::seconds(second) + fraction;
-    return Timestamp(local - *offset);
+    // An offset may lead out of the years that RFC 3339 can write.
+    const Timestamp time(local - *offset);
+    const bool writable = time >= Timestamp(chrono::sys_days(chrono::year(0) / 1 / 1)) &&
+                          time < Timestamp(chrono::sys_days(chrono::year(10'000) / 1 / 1));
+    if (!writable) return bad_timestamp();
+    return time;
 }
 
 }  // namespace souk
