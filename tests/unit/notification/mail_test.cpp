@@ -188,6 +188,12 @@ TEST_CASE("cut between the write and the mark, a mail is handed over again under
         if (killed) {
             world.kill();
             world.start();
+        } else {
+            // The failpoint is passed once the lease was shortened.
+            world.until([&] {
+                const auto soon = to_micros(world.clock.now() + seconds(2));
+                return world.number("SELECT next_at FROM mails") < soon;
+            });
         }
         CHECK(world.number("SELECT COUNT(*) FROM mails WHERE status = 'sent'") == 0);
         failpoint::arm("notification.after_write_before_mark", "off");
