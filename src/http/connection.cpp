@@ -129,7 +129,10 @@ private:
     bool open(Exchange& exchange);
     void body_fault(const error_code& ec);
     std::string_view unread() const { return {in_.data() + begin_, end_ - begin_}; }
-    void wait_until(milliseconds from_now) { deadline_ = worker_->clock().steady() + from_now; }
+    void wait_until(milliseconds from_now) {
+        deadline_ = worker_->clock().steady() + from_now;
+        expired_ = false;
+    }
     const ServerLimits& limits() const { return worker_->limits(); }
 
     std::shared_ptr<Worker> worker_;
@@ -217,7 +220,8 @@ Task<Connection::Input> Connection::read_head() {
         const std::size_t n = co_await read_more();
         idle_ = false;
         if (n > 0 && was_idle) wait_until(limits().header_timeout);
-        if (n > 0) continue;
+        // Bytes and the end of the time may come together; the deadline is gone then.
+        if (n > 0 && !expired_) continue;
         if (!expired_ || was_idle) co_return Input::closed;
         fault_ = Error(ErrorKind::request_timeout, "request_timeout", "the head came too slowly");
         co_return Input::faulty;
@@ -288,7 +292,7 @@ Task<Connection::Input> Connection::parse_rest() {
         if (starved) {
             const std::size_t n = co_await read_more();
             if (n == 0 && !expired_) co_return Input::closed;
-            if (n == 0) {
+            if (expired_) {
                 fault_ = Error(
                     ErrorKind::request_timeout, "request_timeout", "the body came too slowly"
                 );
@@ -354,7 +358,6 @@ Task<bool> Connection::write(Exchange& exchange, Response response) {
 
 Task<bool> Connection::send() {
     wait_until(limits().write_timeout);
-    expired_ = false;
     error_code ec;
     auto token = asio::redirect_error(use_task, ec);
     for (std::size_t sent = 0; sent < out_.size();) {
@@ -376,7 +379,7 @@ Task<void> Connection::linger() {
     while (!ec && left > 0) {
         begin_ = end_ = 0;
         const std::size_t n = co_await read_more();
-        if (n == 0) co_return;
+        if (n == 0 || expired_) co_return;
         left -= std::min(left, n);
     }
 }
