@@ -56,6 +56,12 @@ public:
                 return app::on_payment_declined(services_, tx, event);
             }
         );
+        list.emplace_back(
+            std::string(payment::events::refunded),
+            [this](Transaction& tx, const Event& event) {
+                return app::on_payment_refunded(services_, tx, event);
+            }
+        );
         return list;
     }
 
@@ -82,7 +88,8 @@ const ModuleInfo& module() {
         .name = "order",
         .calls = {"product", "payment"},
         .publishes = {events::placed, events::paid, events::cancelled},
-        .listens = {payment::events::captured, payment::events::declined},
+        .listens =
+            {payment::events::captured, payment::events::declined, payment::events::refunded},
         .migrations = migrations_from(embedded::order()),
         .create = [](ModuleDeps deps) -> std::unique_ptr<Module> {
             return std::make_unique<OrderModule>(std::move(deps));

@@ -21,6 +21,17 @@ Task<Result<void>> stale_or_early(Transaction& tx, std::string order_id) {
     co_return Result<void>();
 }
 
+Task<Result<void>> cancel_for(
+    Services& services, Transaction& tx, const Event& event, std::string reason
+) {
+    auto order_id = json::decode_as(event.data, &read_order_id, json::Unknown::ignore);
+    if (!order_id) co_return order_id.error();
+    auto cancelled = co_await cancel(services, tx, *order_id, std::move(reason), event.traceparent);
+    if (!cancelled) co_return cancelled.error();
+    if (*cancelled) co_return Result<void>();
+    co_return co_await stale_or_early(tx, *order_id);
+}
+
 }  // namespace
 
 Task<Result<void>> on_payment_captured(Services& services, Transaction& tx, const Event& event) {
@@ -33,13 +44,11 @@ Task<Result<void>> on_payment_captured(Services& services, Transaction& tx, cons
 }
 
 Task<Result<void>> on_payment_declined(Services& services, Transaction& tx, const Event& event) {
-    auto order_id = json::decode_as(event.data, &read_order_id, json::Unknown::ignore);
-    if (!order_id) co_return order_id.error();
-    auto cancelled =
-        co_await cancel(services, tx, *order_id, "payment_declined", event.traceparent);
-    if (!cancelled) co_return cancelled.error();
-    if (*cancelled) co_return Result<void>();
-    co_return co_await stale_or_early(tx, *order_id);
+    return cancel_for(services, tx, event, "payment_declined");
+}
+
+Task<Result<void>> on_payment_refunded(Services& services, Transaction& tx, const Event& event) {
+    return cancel_for(services, tx, event, "payment_refunded");
 }
 
 }  // namespace souk::order::app

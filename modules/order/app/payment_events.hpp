@@ -10,5 +10,9 @@ namespace souk::order::app {
 Task<Result<void>> on_payment_captured(Services& services, Transaction& tx, const Event& event);
 /// payment.declined: pending → cancelled (payment_declined).
 Task<Result<void>> on_payment_declined(Services& services, Transaction& tx, const Event& event);
+/// payment.refunded: pending → cancelled (payment_refunded). It comes when a charge that was with
+/// the provider turned out to be a capture after void_order had fenced it. A paid order stays as it
+/// is.
+Task<Result<void>> on_payment_refunded(Services& services, Transaction& tx, const Event& event);
 
 }  // namespace souk::order::app

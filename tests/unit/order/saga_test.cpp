@@ -31,6 +31,21 @@ TEST_CASE("a declined payment cancels the order and gives the stock back") {
     CHECK(world.status(order) == "cancelled:payment_declined");
 }
 
+TEST_CASE("a capture that came behind a fence and was refunded cancels the order") {
+    OrderWorld world;
+    const std::string id = world.add_product("A", 10);
+    const std::string order = world.place("k1", OrderWorld::body(id, 2)).member("id");
+    CHECK(world.refunded(order));
+    CHECK(world.status(order) == "cancelled:payment_refunded");
+    CHECK(world.relay() == "order.placed@1 order.cancelled@2");
+    CHECK(world.stock(id) == "10/10/0/0");
+
+    const std::string paid = world.place("k2", OrderWorld::body(id, 2)).member("id");
+    CHECK(world.captured(paid));
+    CHECK(world.refunded(paid));
+    CHECK(world.status(paid) == "paid");
+}
+
 TEST_CASE("a payment of an order that is not known is too early") {
     OrderWorld world;
     const auto early = world.captured("ord_none");

@@ -169,6 +169,9 @@ public:
     Result<void> declined(const std::string& order_id) {
         return orders.deliver(payment_event("payment.declined", order_id));
     }
+    Result<void> refunded(const std::string& order_id) {
+        return orders.deliver(payment_event("payment.refunded", order_id));
+    }
     static Event payment_event(std::string type, const std::string& order_id) {
         return Event(
             std::move(type),

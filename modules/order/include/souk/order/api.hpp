@@ -45,8 +45,9 @@ struct Order {
     std::string id;
     std::string number;  // for people: "SO-..."
     std::string user_id;
-    std::string status;         // "pending", "paid", "cancelled"
-    std::string cancel_reason;  // "payment_declined", "payment_timeout", "by_customer"; else empty
+    std::string status;  // "pending", "paid", "cancelled"
+    // "payment_declined", "payment_refunded", "payment_timeout", "by_customer"; else empty
+    std::string cancel_reason;
     Money total;
     std::int64_t version = 1;
     Timestamp placed_at{};
