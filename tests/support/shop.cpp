@@ -49,6 +49,21 @@ json::object to_json(const Article& article) {
     return out;
 }
 
+/// Order id → lines of that kind in the provider's own file.
+std::map<std::string, int> count_in_provider_log(
+    const std::filesystem::path& data, std::string_view operation
+) {
+    std::ifstream in(data / "payment" / "provider.log");
+    std::map<std::string, int> out;
+    for (std::string line; std::getline(in, line);) {
+        const auto entry = json::parse(line);
+        if (!entry) continue;  // cut by a kill; the provider drops it too
+        if (entry->at("op").as_string() == operation)
+            ++out[std::string(entry->at("order").as_string())];
+    }
+    return out;
+}
+
 }  // namespace
 
 json::value parse(const http::Response& response) {
@@ -199,15 +214,11 @@ json::value Shop::verify(int settle_s) const {
 }
 
 std::map<std::string, int> Shop::captures() const {
-    std::ifstream in(process_.data() / "payment" / "provider.log");
-    std::map<std::string, int> out;
-    for (std::string line; std::getline(in, line);) {
-        const auto entry = json::parse(line);
-        if (!entry) continue;  // cut by a kill; the provider drops it too
-        if (entry->at("op").as_string() == "capture")
-            ++out[std::string(entry->at("order").as_string())];
-    }
-    return out;
+    return count_in_provider_log(process_.data(), "capture");
+}
+
+std::map<std::string, int> Shop::refunds() const {
+    return count_in_provider_log(process_.data(), "refund");
 }
 
 std::vector<std::string> Shop::mails() const {

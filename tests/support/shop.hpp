@@ -74,8 +74,9 @@ public:
 
     /// `souk verify --settle N --json` beside the server.
     json::value verify(int settle_s = 60) const;
-    /// Order id → captures, from the provider's own file.
+    /// Order id → captures or refunds, from the provider's own file.
     std::map<std::string, int> captures() const;
+    std::map<std::string, int> refunds() const;
     /// All mails in the outbox folder.
     std::vector<std::string> mails() const;
 

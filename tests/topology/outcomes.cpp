@@ -73,6 +73,26 @@ TEST_CASE("a provider that does not answer, charged or not: paid with one captur
     CHECK(shop.stock(product) == 6);
 }
 
+TEST_CASE("paid too late: the order is cancelled, its stock is back, the money is given back") {
+    Shop shop({"--set", "modules.order.payment_timeout=1s"});
+    shop.start();
+    const std::string product = shop.add_products({{"CUP", 9, "1250"}}).at("CUP");
+    const std::string token = shop.token(shop.add_customers(1).front());
+
+    // The provider takes the money with the third try, seconds after the order was given up.
+    const std::string id = id_of(shop.place(token, "late", Wish(product, 2, "tok_timeout")));
+    const json::value order = shop.settled_order(token, id);
+    CHECK(status_of(order) == "cancelled");
+    CHECK(order.at("cancel_reason").as_string() == "payment_timeout");
+    CHECK(test::eventually(std::chrono::seconds(30), [&] { return shop.stock(product) == 9; }));
+
+    CHECK(test::eventually(std::chrono::seconds(60), [&] { return shop.refunds().contains(id); }));
+    CHECK(shop.captures() == std::map<std::string, int>{{id, 1}});
+    CHECK(shop.refunds() == std::map<std::string, int>{{id, 1}});
+    check_books(shop);
+    CHECK(status_of(shop.order(token, id)) == "cancelled");
+}
+
 TEST_CASE("an order of nothing is paid without the provider, whatever its token says") {
     Shop shop;
     shop.start();
