@@ -259,7 +259,7 @@ bool Connection::open(Exchange& exchange) {
 
 Task<Connection::Input> Connection::read_body(Exchange& exchange) {
     if (reader_->is_done()) co_return Input::ready;
-    reader_->take_body(exchange.route->max_body_bytes);
+    reader_->take_body(body_limit(*exchange.route));
     // The dispatcher has checked the length, so this cannot be made to reserve more than is
     // allowed.
     exchange.request.body.reserve(

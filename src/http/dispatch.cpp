@@ -39,7 +39,7 @@ std::optional<Error> check_key(const Exchange& exchange) {
 std::optional<Error> check_body(const Exchange& exchange) {
     if (!exchange.has_body) return std::nullopt;
     const Route& route = *exchange.route;
-    if (exchange.content_length.value_or(0) > route.max_body_bytes)
+    if (exchange.content_length.value_or(0) > body_limit(route))
         return Error(ErrorKind::too_large, "body_too_large", "the body is too large");
     if (route.decoder_ && !is_json(exchange.request.headers.get("Content-Type")))
         return Error(
@@ -61,6 +61,11 @@ void apply_conditional(const Request& request, Response& response) {
 }
 
 }  // namespace
+
+std::size_t body_limit(const Route& route) {
+    const bool reads = route.method == Method::get || route.method == Method::head;
+    return reads ? 0 : route.max_body_bytes;
+}
 
 Dispatcher::Dispatcher(
     const Router& router,
@@ -129,11 +134,12 @@ std::optional<Response> Dispatcher::find_route(Exchange& exchange) {
 std::optional<Error> Dispatcher::check_capacity(Exchange& exchange) {
     if (in_flight_ >= capacity(exchange.route->rate_class, limit_))
         return unavailable("overloaded", "too many requests are being handled");
-    exchange.slot.take(in_flight_);
     return std::nullopt;
 }
 
 Task<Response> Dispatcher::answer(Exchange& exchange) {
+    // Only now: a client that drips its body must not keep others' work out.
+    exchange.slot.take(in_flight_);
     auto result = co_await run_handler(exchange);
     if (!result) co_return refuse(exchange, result.error());
     co_return std::move(*result);

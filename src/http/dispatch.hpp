@@ -35,6 +35,9 @@ private:
     std::size_t* count_ = nullptr;
 };
 
+/// How many bytes of body a request to `route` may have; none where nobody would read them.
+std::size_t body_limit(const Route& route);
+
 /// One request, and what becomes known of it on its way.
 struct Exchange {
     explicit Exchange(SteadyTime started) : started(started) {}

@@ -137,6 +137,22 @@ TEST_CASE("a reset in a body leaves nothing behind", "[limits]") {
     CHECK(shop.echoes == 0);
 }
 
+TEST_CASE("clients that drip their bodies keep nobody's work out", "[limits]") {
+    Shop shop;
+    ServerOptions options;
+    options.limits.in_flight = 10;
+    TestServer server(shop.routes(), options);
+    std::vector<std::unique_ptr<Wire>> drips;
+    for (int i = 0; i < 20; ++i) {
+        auto& wire = *drips.emplace_back(std::make_unique<Wire>(server.port()));
+        wire.send(
+            "POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+        );
+        REQUIRE(wire.response() == "HTTP/1.1 100 Continue\r\n\r\n");
+    }
+    CHECK(has_room(server.port()));
+}
+
 TEST_CASE("a client that does not read its answers is cut off", "[limits]") {
     Routes routes;
     routes.push_back(Route(

@@ -209,6 +209,15 @@ TEST_CASE("a body has its route's limit", "[server]") {
         dribble += "1\r\na\r\n";
     CHECK(send(te, dribble + "0\r\n\r\n") == 413);
     CHECK(shop.echoes == 2);
+    // Nobody reads the body of a GET, so none is taken in.
+    const auto get = [&](std::string_view rest) {
+        Wire wire(server.port());
+        wire.send("GET /hello HTTP/1.1\r\nHost: x\r\n" + std::string(rest));
+        return status_of(wire.response());
+    };
+    CHECK(get("Content-Length: 0\r\n\r\n") == 200);
+    CHECK(get("Content-Length: 1\r\n\r\na") == 413);
+    CHECK(get("Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n") == 413);
 }
 
 TEST_CASE("a body that nobody wants is skipped or ends the connection", "[server]") {
