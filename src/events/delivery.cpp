@@ -256,6 +256,7 @@ Task<Result<void>> Delivery::work_through(Pass& pass) {
         if (result.blame == Blame::database) co_return result.error;
         if (result.blame == Blame::none) {
             delivered_.add(static_cast<double>(result.applied));
+            if (result.applied > 0) bus_->took_effect(consumer());
             for (std::size_t i : chosen)
                 pass.fates[i] = Pass::Fate::done;
             pass.decided = to;

@@ -9,6 +9,7 @@
 #include "souk/metrics.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,6 +31,9 @@ struct BusContext {
     bool stopping = false;
     std::size_t running = 0;  // loops
     Wakeup finished;          // notified when a loop ends
+    // A handler of that module has committed, and with it perhaps events of its own: who relays
+    // them need not wait for its poll.
+    std::function<void(const std::string& module)> took_effect;
 };
 
 class Delivery {

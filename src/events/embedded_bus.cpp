@@ -111,6 +111,12 @@ Task<Result<void>> State::start(std::shared_ptr<State> self) {
         if (!opened) co_return opened;
     }
     BusContext& bus = *self->bus_;
+    bus.took_effect = [weak = self->weak_from_this()](const std::string& module) {
+        const auto state = weak.lock();
+        if (!state) return;
+        for (const auto& publisher : state->publishers_)
+            if (publisher->name() == module) publisher->notify();
+    };
     for (const auto& publisher : self->publishers_) {
         for (const auto& delivery : publisher->deliveries()) {
             ++bus.running;

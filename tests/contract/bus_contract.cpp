@@ -84,6 +84,18 @@ TEMPLATE_TEST_CASE("what nobody announced is found by the poll", "[bus]", BUSES)
     CHECK(world.effect_count("payment") == 1);
 }
 
+TEMPLATE_TEST_CASE("what a handler announces waits for no poll", "[bus]", BUSES) {
+    BusWorld world(TestType::kind());
+    world.publisher("order");
+    world.publisher("payment");
+    world.answering_consumer("payment", "order.placed", "payment.captured");
+    world.consumer("order", {"payment.captured"});
+    world.start();
+    world.append("order", "ord_1", 1);
+    world.work();  // no time passes
+    CHECK(world.effects("order") == std::vector<std::string>{"payment.captured/ord_1/1"});
+}
+
 TEMPLATE_TEST_CASE("an event delivered again takes no second effect", "[bus]", BUSES) {
     BusWorld world(TestType::kind());
     world.publisher("order");

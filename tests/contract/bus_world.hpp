@@ -103,6 +103,13 @@ public:
         database(module);
         listeners_.emplace_back(module, std::move(types), std::move(reaction));
     }
+    /// A consumer whose handler appends an event of type `emits` for each that it handles.
+    void answering_consumer(const std::string& module, std::string listens, std::string emits) {
+        std::vector<std::string> types;
+        types.push_back(std::move(listens));
+        consumer(module, std::move(types));
+        listeners_.back().emits = std::move(emits);
+    }
     void start() {
         bus_ = kind_.make(*this);
         for (const std::string& name : publishers_)
@@ -272,6 +279,7 @@ private:
         std::string module;
         std::vector<std::string> types;
         Reaction reaction;
+        std::string emits;
     };
     /// A test that hangs says so.
     struct Watchdog {
@@ -287,6 +295,14 @@ private:
         Result<Rows> done = co_await tx.execute(statement);
         if (!done) co_return done.error();
         co_return Result<void>();
+    }
+    static Task<Result<void>> answer(
+        Transaction& tx, const Event& event, const std::string& emits, const Clock& clock
+    ) {
+        auto taken = co_await take_effect(tx, event, Reaction());
+        if (!taken) co_return taken;
+        Event reply(emits, event.aggregate_id, event.version, "{}");
+        co_return co_await append_event(tx, clock, std::move(reply));
     }
     static Task<Result<void>> take_effect(
         Transaction& tx, const Event& event, const Reaction& reaction
@@ -320,6 +336,16 @@ private:
     }
     std::vector<Subscription> subscriptions(const Listener& listener) const {
         std::vector<Subscription> all;
+        const Clock& now = clock;
+        if (!listener.emits.empty()) {
+            all.emplace_back(
+                listener.types.front(),
+                [&now, emits = listener.emits](Transaction& tx, const Event& e) {
+                    return answer(tx, e, emits, now);
+                }
+            );
+            return all;
+        }
         for (const std::string& type : listener.types)
             all.emplace_back(type, [reaction = listener.reaction](Transaction& tx, const Event& e) {
                 return take_effect(tx, e, reaction);
