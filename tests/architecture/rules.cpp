@@ -33,7 +33,6 @@ const std::vector<Confined>& confined() {
         {"toml++/", {"src/host/toml.cpp"}},
         {"CLI/", {"src/cli/"}},
         {"prometheus/", {"src/observe/"}},
-        {"spdlog/", {"src/base/", "src/observe/"}},
         {"sodium", {"src/base/", "src/security/"}},
         {"kainjow/", {"modules/notification/app/"}},
         // Concrete drivers are chosen in one place.
