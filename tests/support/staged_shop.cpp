@@ -73,6 +73,12 @@ json::value from_text(const std::string& text) {
     return std::move(*parsed);
 }
 
+/// As a log line in JSON would have it.
+std::string escaped(const std::string& text) {
+    const std::string quoted = json::serialize(json::value(text));
+    return quoted.substr(1, quoted.size() - 2);
+}
+
 /// What no answer may tell: where the program lies, what it is made of, what the database said.
 std::string leak_in(const std::string& body) {
     constexpr std::array<std::string_view, 12> marks{
@@ -393,7 +399,8 @@ std::string StagedShop::faults_after_attacks() {
     if (verified.code != 0) faults += "the books disagree: " + verified.out + "; ";
     const std::string log = process_.log();
     for (const std::string& secret : secrets_)
-        if (log.find(secret) != std::string::npos) faults += "in the log: " + secret + "; ";
+        for (const std::string& form : {secret, escaped(secret)})
+            if (log.find(form) != std::string::npos) faults += "in the log: " + form + "; ";
     for (const char* failure : {"a handler failed", "admission failed", "\"level\":\"error\""})
         if (log.find(failure) != std::string::npos) faults += std::string("in the log: ") + failure;
     return faults;

@@ -324,7 +324,12 @@ TEST_CASE("a bad token gets one answer, whatever is wrong with it") {
         all.push_back(std::move(forgery));
     all.emplace_back("a refresh token", shop.owner.refresh_token);
     const std::string first = comparable(ask("Bearer x", "/api/users/me"));
-    CHECK_THAT(first, Catch::StartsWith("401 application/problem+json"));
+    CHECK_THAT(
+        first,
+        Catch::StartsWith(
+            "401 application/problem+json Bearer realm=\"souk\", error=\"invalid_token\""
+        )
+    );
     for (const auto& [name, token] : all) {
         INFO(name);
         const auto response = ask("Bearer " + token, "/api/users/me");
