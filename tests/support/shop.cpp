@@ -27,6 +27,10 @@ std::vector<std::string> with_short_waits(std::vector<std::string> args) {
         "--set",
         "modules.order.sweep_every=1s",
         "--set",
+        "gateway.browse_per_minute=1000000",
+        "--set",
+        "gateway.checkout_per_minute=1000000",
+        "--set",
         "http.access_log=false"};
     all.insert(all.end(), args.begin(), args.end());
     return all;

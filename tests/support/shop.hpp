@@ -47,7 +47,8 @@ struct Wish {
 
 class Shop {
 public:
-    /// Waits of seconds instead of half minutes, so that a test can sit a crash out; then `args`.
+    /// Waits of seconds instead of half minutes, so that a test can sit a crash out, and no limit
+    /// on a caller who asks again and again meanwhile; then `args`.
     explicit Shop(std::vector<std::string> args = {});
 
     void start(Environment environment = {});
