@@ -83,7 +83,9 @@ TEST_CASE("paid too late: the order is cancelled, its stock is back, the money i
     const std::string id = id_of(shop.place(token, "late", Wish(product, 2, "tok_timeout")));
     const json::value order = shop.settled_order(token, id);
     CHECK(status_of(order) == "cancelled");
-    CHECK(order.at("cancel_reason").as_string() == "payment_timeout");
+    // Whoever learns of the refund first, the sweeper or the event, says why.
+    const std::string reason(order.at("cancel_reason").as_string());
+    CHECK((reason == "payment_timeout" || reason == "payment_refunded"));
     CHECK(test::eventually(std::chrono::seconds(30), [&] { return shop.stock(product) == 9; }));
 
     CHECK(test::eventually(std::chrono::seconds(60), [&] { return shop.refunds().contains(id); }));
