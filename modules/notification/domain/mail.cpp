@@ -27,6 +27,7 @@ std::string unit_price_text(UnitPrice price, Currency currency) {
 std::string_view cancel_reason_text(std::string_view reason) {
     if (reason == "payment_declined") return "your payment was declined";
     if (reason == "payment_timeout") return "your payment could not be completed in time";
+    if (reason == "payment_refunded") return "your payment came too late and was given back";
     if (reason == "by_customer") return "you asked for it";
     return {};
 }
