@@ -51,10 +51,11 @@ constexpr std::array deaths = {
     Death{"bus.after_consume_before_cursor=crash@12"},
     Death{"bus.after_consume_before_cursor=crash@20", true},
     Death{"notification.after_write_before_mark=crash@2"},
-    Death{"sqlite.before_commit=crash@12"},
+    // Starting takes about ten commits; the death is meant for the orders.
+    Death{"sqlite.before_commit=crash@30"},
     Death{"sqlite.before_commit=crash@45"},
     Death{"sqlite.before_commit=crash@90", true},
-    Death{"sqlite.after_commit=crash@12"},
+    Death{"sqlite.after_commit=crash@30"},
     Death{"sqlite.after_commit=crash@45"},
     Death{"sqlite.after_commit=crash@90", true},
 };
