@@ -237,7 +237,7 @@ private:
         command->add_option("file", trade_.file, "The data set, CSV, gzipped or not")
             ->required()
             ->type_name("FILE");
-        command->add_option("--url", trade_.url, "The shop [http://127.0.0.1:3000]")
+        command->add_option("--url", trade_.url, "The shop")
             ->default_val("http://127.0.0.1:3000")
             ->type_name("URL");
         command

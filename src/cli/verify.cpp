@@ -8,6 +8,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <filesystem>
+
 namespace souk::cli {
 namespace {
 
@@ -80,6 +82,15 @@ Task<int> verify_shop(host::ControlClient& shop, const VerifyOptions& options) {
 }  // namespace
 
 int verify(const VerifyOptions& options) {
+    // Opening a folder makes a shop of it; the books of an empty one would agree, whatever was
+    // meant.
+    const auto config = load_config(options.common);
+    if (!config) return report(config.error());
+    const std::filesystem::path data = config->text("data.dir");
+    if (!std::filesystem::exists(data / "souk.lock"))
+        return report(
+            Error(ErrorKind::invalid, "usage", fmt::format("there is no shop in {}", data.string()))
+        );
     return with_shop(options.common, [&](host::ControlClient& shop) -> Task<int> {
         co_return co_await verify_shop(shop, options);
     });

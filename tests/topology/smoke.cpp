@@ -143,6 +143,14 @@ TEST_CASE("every fault in the configuration is told at once, with exit code 2") 
     CHECK(run_souk({"config", "check"}).code == 0);
 }
 
+TEST_CASE("verify makes no shop where there is none") {
+    const std::string nowhere = "/tmp/souk-no-such-folder";
+    const auto verified = run_souk({"verify", "--data", nowhere});
+    CHECK(verified.code == 2);
+    CHECK_THAT(verified.out, Catch::Contains("there is no shop in " + nowhere));
+    CHECK_FALSE(std::filesystem::exists(nowhere));
+}
+
 TEST_CASE("readiness turns to 503 before the doors close") {
     SoukProcess shop({"--set", "http.drain_wait=2s"});
     shop.start();
