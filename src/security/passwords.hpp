@@ -16,8 +16,8 @@ inline constexpr std::size_t max_password_bytes = 128;
 Result<std::string> hash_password(std::string_view password);
 /// Constant time in the password; false for a malformed hash or an overlong password.
 bool verify_password(std::string_view hash, std::string_view password);
-/// A well-formed hash of the same cost that no password is known for: to do equal work when there is
-/// no account. Made by nobody at start, where its tens of milliseconds would be felt.
+/// A well-formed hash of the same cost that no password is known for: to do equal work when there
+/// is no account. Made by nobody at start, where its tens of milliseconds would be felt.
 std::string_view dummy_hash();
 
 }  // namespace souk::security

@@ -17,7 +17,9 @@ Error key_reused() {
 
 /// The transaction that changed it comes to nothing with this.
 Error too_much_stock() {
-    return conflict("too_much_stock", "a product has at most 1,000,000,000,000 units ever received");
+    return conflict(
+        "too_much_stock", "a product has at most 1,000,000,000,000 units ever received"
+    );
 }
 
 Task<Result<void>> change_once(

@@ -1,6 +1,6 @@
 
-#include "souk/background.hpp"
 #include "base/virtual_clock.hpp"
+#include "souk/background.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>

@@ -1,6 +1,7 @@
+#include "store/accounts.hpp"
+
 #include "app/login.hpp"
 #include "security/passwords.hpp"
-#include "store/accounts.hpp"
 #include "store/sessions.hpp"
 #include "unit/user/support.hpp"
 
