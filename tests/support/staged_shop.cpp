@@ -82,7 +82,7 @@ std::string escaped(const std::string& text) {
 /// What no answer may tell: where the program lies, what it is made of, what the database said.
 std::string leak_in(const std::string& body) {
     constexpr std::array<std::string_view, 12> marks{
-        "/work/",
+        "/modules/",
         "/tmp/",
         "/usr/",
         ".cpp",
