@@ -28,6 +28,7 @@ struct ModuleDeps {
     Database& database;      // the module's own
     Bus& bus;
     Cache& cache;
+    RateLimiter& limiter;
     Clock& clock;
     Logger log;
     Metrics& metrics;

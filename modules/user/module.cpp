@@ -21,6 +21,7 @@ public:
         : services_(
               deps.database,
               deps.clock,
+              deps.limiter,
               deps.settings,
               security::SigningKeyPair::load_or_create(deps.data / "signing.key").value()
           )

@@ -147,6 +147,7 @@ Result<void> Host::State::build() {
             *store.database,
             *bus,
             *cache,
+            *limiter,
             clock,
             Logger(info.name),
             metrics,

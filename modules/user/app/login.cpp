@@ -2,9 +2,25 @@
 
 #include "store/accounts.hpp"
 
+#include <algorithm>
+
 namespace souk::user::app {
 
 namespace {
+
+// The gateway limits an address; this limits what many addresses together may guess at one account.
+// Known and unknown e-mails alike, so that it tells nothing.
+constexpr std::int64_t tries_per_account = 20;
+constexpr seconds tries_window{60};
+
+Error too_many_tries(int reset_s) {
+    return Error(
+               ErrorKind::rate_limited,
+               "too_many_attempts",
+               "Too many attempts to sign in to this account; try again later."
+    )
+        .with_retry_after(std::max(reset_s, 1));
+}
 
 Error bad_credentials() {
     return Error(
@@ -26,9 +42,11 @@ Task<Result<void>> open_session(
 }  // namespace
 
 Task<Result<SignedIn>> login(Services& services, Credentials input, Deadline deadline) {
-    auto found = co_await store::find_login(
-        services.database, domain::normalized_email(input.email), deadline
-    );
+    std::string email = domain::normalized_email(input.email);
+    std::string limit_key = "login/" + email;
+    auto decision = co_await services.limiter.take(limit_key, tries_per_account, tries_window);
+    if (!decision.allowed) co_return too_many_tries(decision.reset_s);
+    auto found = co_await store::find_login(services.database, std::move(email), deadline);
     if (!found) co_return found.error();
     std::optional<std::string> hash;
     if (found->has_value()) hash = (*found)->password_hash;

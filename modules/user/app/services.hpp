@@ -4,6 +4,7 @@
 #include "app/password_hasher.hpp"
 #include "domain/account.hpp"
 #include "security/tokens.hpp"
+#include "souk/cache.hpp"
 #include "souk/clock.hpp"
 #include "souk/database.hpp"
 
@@ -13,17 +14,20 @@ struct Services {
     Services(
         Database& database,
         Clock& clock,
+        RateLimiter& limiter,
         const Settings& settings,
         security::SigningKeyPair signing_key
     )
         : database(database)
         , clock(clock)
+        , limiter(limiter)
         , hasher(settings)
         , signing_key(std::move(signing_key))
         , lifetimes(settings.duration("access_token_ttl"), settings.duration("refresh_token_ttl")) {
     }
     Database& database;
     Clock& clock;
+    RateLimiter& limiter;
     PasswordHasher hasher;
     const security::SigningKeyPair signing_key;
     const domain::TokenLifetimes lifetimes;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/virtual_clock.hpp"
+#include "cache/memory.hpp"
 #include "database/migrate.hpp"
 #include "database/sqlite/sqlite_database.hpp"
 #include "souk/module.hpp"
@@ -105,6 +106,7 @@ public:
             *database_,
             bus_,
             cache_,
+            *limiter_,
             clock,
             Logger("test"),
             metrics_,
@@ -227,6 +229,7 @@ private:
     NullMetrics metrics_;
     NullBus bus_;
     NullCache cache_;
+    std::unique_ptr<RateLimiter> limiter_ = cache::make_memory_rate_limiter(clock, 1000);
     std::optional<Peers> peers_;
     std::unique_ptr<asio::io_context> context_;
     std::optional<asio::executor_work_guard<Executor>> guard_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/virtual_clock.hpp"
+#include "cache/memory.hpp"
 #include "database/migrate.hpp"
 #include "database/sqlite/sqlite_database.hpp"
 #include "souk/json.hpp"
@@ -136,6 +137,7 @@ public:
     NoMetrics metrics;
     NoBus bus;
     NoCache cache;
+    std::unique_ptr<RateLimiter> limiter = cache::make_memory_rate_limiter(clock, 1000);
     TempFolder folder;
 };
 
@@ -155,6 +157,7 @@ public:
             *database_,
             shop.bus,
             shop.cache,
+            *shop.limiter,
             shop.clock,
             Logger("test"),
             shop.metrics,

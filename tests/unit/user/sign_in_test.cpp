@@ -81,6 +81,22 @@ TEST_CASE("a wrong password and an unknown e-mail get the same answer") {
     CHECK(json::serialize(wrong.body) == json::serialize(unknown.body));
 }
 
+TEST_CASE("one account takes only so many tries a minute, from wherever they come") {
+    World world;
+    REQUIRE(world.sign_up("ada@example.com").status == 201);
+    REQUIRE(world.sign_up("bob@example.com").status == 201);
+    int tries = 0;
+    while (tries < 100 && world.log_in("Ada@example.com", "not this one").status == 401)
+        ++tries;
+    CHECK(tries == 20);
+    const auto refused = world.log_in("ada@example.com");
+    CHECK(refused.status == 429);
+    CHECK(refused.code() == "too_many_attempts");
+    CHECK(world.log_in("bob@example.com").status == 200);
+    world.clock.advance(seconds(60));
+    CHECK(world.log_in("ada@example.com").status == 200);
+}
+
 TEST_CASE("an unknown e-mail costs a hash, too: it is refused when the pool is full") {
     World world;  // one hash at work and two waiting
     auto& hasher = world.services->hasher;

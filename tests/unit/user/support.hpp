@@ -4,6 +4,7 @@
 #include "app/local_api.hpp"
 #include "app/services.hpp"
 #include "base/virtual_clock.hpp"
+#include "cache/memory.hpp"
 #include "database/migrate.hpp"
 #include "database/sqlite/sqlite_database.hpp"
 #include "http/routes.hpp"
@@ -51,7 +52,7 @@ public:
             {"hash_queue", "2"},
         });
         services = std::make_unique<app::Services>(
-            *database, clock, settings, security::SigningKeyPair::generate()
+            *database, clock, *limiter, settings, security::SigningKeyPair::generate()
         );
         routes = http_api::routes(*services);
         for (auto& route : http_api::internal_routes(*services))
@@ -137,6 +138,7 @@ public:
     const std::filesystem::path folder =
         std::filesystem::temp_directory_path() / fmt::format("souk-user-{}", ::getpid());
     std::unique_ptr<Database> database;
+    std::unique_ptr<RateLimiter> limiter = cache::make_memory_rate_limiter(clock, 1000);
     std::unique_ptr<app::Services> services;
     std::unique_ptr<Api> api;
     http::Routes routes;
