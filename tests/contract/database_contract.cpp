@@ -468,9 +468,9 @@ TEST_CASE("sqlite: a process that dies at COMMIT loses nothing acknowledged", "[
     CHECK_FALSE(acknowledged.empty());
     for (std::int64_t id : acknowledged)
         CHECK(found.contains(id));
-    // Committed, but dead before it could say so; or dead before anything could be committed.
+    // Committed, but dead before it could say so. (Before the commit, too, the batch before it may be
+    // there without its writers having had the time to tell.)
     if (point == "sqlite.after_commit") CHECK(found.size() > acknowledged.size());
-    if (point == "sqlite.before_commit") CHECK(found.size() == acknowledged.size());
 }
 #endif
 
