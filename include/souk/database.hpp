@@ -146,6 +146,14 @@ public:
     virtual Task<Result<std::vector<Rows>>> execute_all(
         const Statement& statement, std::vector<Params> params
     ) = 0;
+
+    /// `work` runs once the COMMIT is known to be durable, and never otherwise: to wake whoever
+    /// waits for the rows. On the database's own thread: short, and safe to call there. What a run
+    /// of the body asked for is forgotten when the body runs again.
+    void after_commit(std::function<void()> work) { after_commit_.push_back(std::move(work)); }
+
+protected:
+    std::vector<std::function<void()>> after_commit_;  // the driver's to run or to forget
 };
 
 /// Returns an error to roll back. GCC 12: name the lambda before the `co_await` that passes it.
@@ -160,11 +168,21 @@ public:
     virtual Task<Result<Rows>> query(
         const Statement& statement, Params params, Deadline deadline
     ) = 0;
+    /// The same from a replica that may lag some seconds behind, where one is configured and
+    /// answers. For callers who cannot have written what they read (browsing customers), so that
+    /// everybody else reads their own writes.
+    virtual Task<Result<Rows>> query_stale(
+        const Statement& statement, Params params, Deadline deadline
+    ) {
+        return query(statement, std::move(params), deadline);
+    }
     /// Success means durably committed. Errors: the body's own; `unavailable` "commit_unknown" when
     /// the connection broke while COMMIT was under way (it may have happened); `timeout` before
     /// COMMIT was sent (nothing happened).
     virtual Task<Result<void>> transact(TransactionBody body, Deadline deadline) = 0;
     virtual Dialect dialect() const = 0;
+    /// Why it cannot serve at the moment, in words for an operator; empty when it can. Any thread.
+    virtual std::string fault() const { return {}; }
 };
 
 /// A forward-only step of a schema, embedded in the binary.

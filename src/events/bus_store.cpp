@@ -56,6 +56,10 @@ constexpr Statement revive_dead{
     "bus.revive",
     "UPDATE bus_delivery SET dead_at = NULL, attempts = 0, gaps = 0, retry_at = 0 "
     "WHERE consumer = $1 AND event_id = $2 AND dead_at IS NOT NULL"};
+constexpr Statement drop_dead{
+    "bus.drop_dead",
+    "DELETE FROM bus_delivery "
+    "WHERE consumer = $1 AND event_id = $2 AND dead_at IS NOT NULL"};
 // Numbers rise with time, so a page is looked at and the scan ends at the first young one.
 constexpr Statement select_old{
     "bus.read_old",
@@ -247,6 +251,12 @@ Task<Result<std::vector<DeadLetter>>> BusStore::dead_letters(std::int64_t limit)
 
 Task<Result<bool>> BusStore::revive(std::string consumer, std::string event_id) {
     Result<std::int64_t> changed = co_await change(revive_dead, bind(consumer, event_id));
+    if (!changed) co_return changed.error();
+    co_return *changed > 0;
+}
+
+Task<Result<bool>> BusStore::drop(std::string consumer, std::string event_id) {
+    Result<std::int64_t> changed = co_await change(drop_dead, bind(consumer, event_id));
     if (!changed) co_return changed.error();
     co_return *changed > 0;
 }

@@ -84,6 +84,8 @@ public:
     Task<Result<std::vector<DeadLetter>>> dead_letters(std::int64_t limit);
     /// Makes a dead letter due again; false when there is none.
     Task<Result<bool>> revive(std::string consumer, std::string event_id);
+    /// Forgets a dead letter; false when there is none.
+    Task<Result<bool>> drop(std::string consumer, std::string event_id);
 
     /// Looks at `limit` events above `after`; deletes those older than `before` that every consumer
     /// has passed and no delivery row names. Returns the number to go on from, 0 at the end.

@@ -48,6 +48,9 @@ public:
     static Task<Result<void>> replay_dead(
         std::shared_ptr<State> self, std::string consumer, std::string event_id
     );
+    static Task<Result<void>> drop_dead(
+        std::shared_ptr<State> self, std::string consumer, std::string event_id
+    );
 
 private:
     struct Consumer {
@@ -188,6 +191,10 @@ Task<Result<std::vector<DeadLetter>>> State::dead_letters(std::shared_ptr<State>
     co_return all;
 }
 
+Error no_dead_letter() {
+    return Error(ErrorKind::not_found, "no_dead_letter", "there is no such dead letter");
+}
+
 Task<Result<void>> State::replay_dead(
     std::shared_ptr<State> self, std::string consumer, std::string event_id
 ) {
@@ -199,7 +206,18 @@ Task<Result<void>> State::replay_dead(
             if (delivery->consumer() == consumer) delivery->rows_changed();
         co_return Result<void>();
     }
-    co_return not_found("no such dead letter");
+    co_return no_dead_letter();
+}
+
+Task<Result<void>> State::drop_dead(
+    std::shared_ptr<State> self, std::string consumer, std::string event_id
+) {
+    for (const auto& publisher : self->publishers_) {
+        Result<bool> dropped = co_await publisher->store().drop(consumer, event_id);
+        if (!dropped) co_return dropped.error();
+        if (*dropped) co_return Result<void>();
+    }
+    co_return no_dead_letter();
 }
 
 Task<void> State::maintain(std::shared_ptr<State> self) {
@@ -260,6 +278,9 @@ public:
     }
     Task<Result<void>> replay_dead(std::string consumer, std::string event_id) override {
         return on_executor(State::replay_dead(state_, std::move(consumer), std::move(event_id)));
+    }
+    Task<Result<void>> drop_dead(std::string consumer, std::string event_id) override {
+        return on_executor(State::drop_dead(state_, std::move(consumer), std::move(event_id)));
     }
 
 private:

@@ -35,8 +35,13 @@ public:
     /// True when every event that was appended before the call has been handled or is dead.
     virtual Task<Result<bool>> idle() = 0;
     virtual Task<Result<std::vector<DeadLetter>>> dead_letters() = 0;
-    /// Puts a dead letter back for another 5 tries.
+    /// Puts a dead letter back for another 5 tries. Errors: `not_found` "no_dead_letter".
     virtual Task<Result<void>> replay_dead(std::string consumer, std::string event_id) = 0;
+    /// Forgets a dead letter for good. Errors: `not_found` "no_dead_letter".
+    virtual Task<Result<void>> drop_dead(std::string consumer, std::string event_id) = 0;
+    /// Why nothing is delivered at the moment, in words for an operator; empty when it is. Any
+    /// thread.
+    virtual std::string fault() const { return {}; }
 };
 
 struct EmbeddedBusOptions {

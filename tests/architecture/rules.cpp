@@ -37,7 +37,10 @@ const std::vector<Confined>& confined() {
         {"kainjow/", {"modules/notification/app/"}},
         // Concrete drivers are chosen in one place.
         {"database/sqlite/", {"src/database/", "src/host/"}},
+        {"database/postgres/", {"src/database/", "src/host/"}},
         {"cache/memory.hpp", {"src/cache/", "src/host/"}},
+        {"cache/redis/", {"src/cache/", "src/host/"}},
+        {"events/rabbitmq/", {"src/events/", "src/host/"}},
     };
     return all;
 }
@@ -50,7 +53,7 @@ const std::map<std::string_view, Prefixes>& kernel() {
         {"observe", {"base/"}},
         {"database", {"base/", "observe/"}},
         {"events", {"base/", "database/", "observe/"}},
-        {"cache", {"base/"}},
+        {"cache", {"base/", "observe/"}},
         {"security", {"base/"}},
         {"http", {"base/", "observe/"}},
         {"gateway", {"base/", "http/", "security/", "souk/user/"}},
