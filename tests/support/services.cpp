@@ -1,0 +1,1 @@
+#include "support/services.hpp"
