@@ -13,9 +13,9 @@ using store::Position;
 using store::ReservationRow;
 using store::StockRow;
 
-/// Published products, newest first.
+/// Published products, newest first. A caller who cannot have written them may get a replica's.
 Task<Result<std::vector<domain::Product>>> list_products(
-    Services& services, ListFilter filter, Deadline deadline
+    Services& services, CallContext ctx, ListFilter filter
 );
 /// Errors: `not_found`, also for what is not published, unless the caller may write products.
 Task<Result<domain::Product>> get_product(Services& services, CallContext ctx, std::string id);

@@ -37,7 +37,9 @@ Task<Result<domain::Product>> update_product(
     ProductChange change,
     Deadline deadline
 ) {
-    auto found = co_await store::find_product(services.database, std::move(id), deadline);
+    auto found = co_await store::find_product(
+        services.database, std::move(id), store::Freshness::current, deadline
+    );
     if (!found) co_return found.error();
     if (!found->has_value()) co_return not_found("no such product");
     domain::Product product = std::move(**found);

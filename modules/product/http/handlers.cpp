@@ -121,7 +121,7 @@ Answer list_products(app::Services& services, CallContext ctx, Request request) 
     auto filter = read_filter(request);
     if (!filter) co_return filter.error();
     const std::size_t limit = filter->limit++;  // one more shows whether more follow
-    auto products = co_await app::list_products(services, std::move(*filter), ctx.deadline);
+    auto products = co_await app::list_products(services, std::move(ctx), std::move(*filter));
     if (!products) co_return products.error();
     std::string next;
     if (products->size() > limit) {

@@ -71,6 +71,18 @@ Params new_row(const Product& p) {
     );
 }
 
+Task<Result<Rows>> select(
+    Database& database,
+    const Statement& statement,
+    Params params,
+    Freshness freshness,
+    Deadline deadline
+) {
+    if (freshness == Freshness::may_lag)
+        return database.query_stale(statement, std::move(params), deadline);
+    return database.query(statement, std::move(params), deadline);
+}
+
 /// `text` anywhere, with LIKE's own signs taken literally.
 std::string contains_pattern(std::string_view text) {
     std::string pattern = "%";
@@ -84,7 +96,7 @@ std::string contains_pattern(std::string_view text) {
 }  // namespace
 
 Task<Result<std::vector<Product>>> list_products(
-    Database& database, ListFilter filter, Deadline deadline
+    Database& database, ListFilter filter, Freshness freshness, Deadline deadline
 ) {
     const Statement* statement = &list_all;
     Params params = bind(filter.after.created_at, filter.after.id, filter.limit);
@@ -96,7 +108,7 @@ Task<Result<std::vector<Product>>> list_products(
         statement = &list_category;
         params.emplace_back(filter.category);
     }
-    auto rows = co_await database.query(*statement, std::move(params), deadline);
+    auto rows = co_await select(database, *statement, std::move(params), freshness, deadline);
     if (!rows) co_return rows.error();
     std::vector<Product> products;
     products.reserve(rows->size());
@@ -106,10 +118,10 @@ Task<Result<std::vector<Product>>> list_products(
 }
 
 Task<Result<std::optional<Product>>> find_product(
-    Database& database, std::string id, Deadline deadline
+    Database& database, std::string id, Freshness freshness, Deadline deadline
 ) {
     Params params = bind(std::move(id));
-    auto rows = co_await database.query(find_one, std::move(params), deadline);
+    auto rows = co_await select(database, find_one, std::move(params), freshness, deadline);
     if (!rows) co_return rows.error();
     std::optional<Product> product;
     if (!rows->empty()) product = read((*rows)[0]);

@@ -28,12 +28,15 @@ struct ListFilter {
     std::string search;    // in name or SKU, without regard to case; empty: all
 };
 
+/// `may_lag`: a replica that is some seconds behind will do.
+enum class Freshness : std::uint8_t { current, may_lag };
+
 /// Published products after `filter.after`.
 Task<Result<std::vector<Product>>> list_products(
-    Database& database, ListFilter filter, Deadline deadline
+    Database& database, ListFilter filter, Freshness freshness, Deadline deadline
 );
 Task<Result<std::optional<Product>>> find_product(
-    Database& database, std::string id, Deadline deadline
+    Database& database, std::string id, Freshness freshness, Deadline deadline
 );
 
 /// Errors: `conflict` "sku_taken".
