@@ -206,8 +206,9 @@ Response Response::problem(const Error& error, std::string_view request_id) {
     body["retryable"] = is_retryable(error);
     if (!error.fields.empty()) body["errors"] = to_json(error.fields);
     Response response(status, "application/problem+json", souk::json::serialize(body));
-    if (error.retry_after_s > 0)
-        response.headers.set("Retry-After", std::to_string(error.retry_after_s));
+    // Whoever is sent away with 503 learns when to come again, also where nobody thought of it.
+    const int wait_s = error.retry_after_s > 0 ? error.retry_after_s : status == 503 ? 1 : 0;
+    if (wait_s > 0) response.headers.set("Retry-After", std::to_string(wait_s));
     return response;
 }
 

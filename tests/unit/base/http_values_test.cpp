@@ -53,6 +53,13 @@ TEST_CASE("path parameters", "[http]") {
     CHECK(request.param("other").empty());
 }
 
+TEST_CASE("whoever is told 503 is told when to come again", "[http]") {
+    Error patient = unavailable("away", "the database is away").with_retry_after(7);
+    CHECK(Response::problem(patient, "req_1").headers.get("Retry-After") == "7");
+    Error plain = unavailable("away", "the database is away");
+    CHECK(Response::problem(plain, "req_1").headers.get("Retry-After") == "1");
+}
+
 TEST_CASE("an error becomes an RFC 9457 problem", "[http]") {
     std::vector<FieldError> fields;
     fields.emplace_back("/items/0/quantity", "too_small", "at least 1");
