@@ -3,6 +3,7 @@
 # Empty means: the target's own preset (release to run, dev to test).
 PRESET ?=
 DATA ?= .souk-data
+SERVICES ?= .souk-services
 ARGS ?=
 
 SHELL := bash
@@ -16,7 +17,7 @@ export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := true
 export CCACHE_SLOPPINESS := pch_defines,time_macros,include_file_mtime,include_file_ctime
 
-.PHONY: build run replay test test-platform bench lint format clean help deps
+.PHONY: build run replay services services-stop test test-platform bench lint format clean help deps
 
 ##@ Use
 build: ## build the binary, build/release/souk (PRESET=dev|release|asan|tsan)
@@ -27,15 +28,28 @@ run: ## build, then serve a demo shop with data in it (DATA=.souk-data ARGS='--p
 	@$(MAKE) build PRESET='$(PRESET)'
 	@exec 'build/$(or $(PRESET),release)/souk' serve --demo --data '$(DATA)' $(ARGS)
 
-replay: ## put half a year of real orders through a fresh shop (FILE=sales.csv.gz [STACK=embedded] [JSON=report.json])
+replay: ## put half a year of real orders through a fresh shop (FILE=sales.csv.gz [STACK=embedded|servers] [JSON=report.json])
 	@[[ -n '$(FILE)' ]] || { echo "replay: say which file: make replay FILE=sales.csv.gz" >&2; exit 2; }
 	@[[ -r '$(FILE)' ]] || { echo "replay: cannot read '$(FILE)'" >&2; exit 2; }
+	@[[ '$(STACK)' != servers ]] || .ci/deps servers
 	@$(MAKE) build PRESET=release
 	@FILE='$(FILE)' STACK='$(or $(STACK),embedded)' JSON='$(JSON)' tests/support/replay.sh
 
+services: ## start PostgreSQL, Redis and RabbitMQ on free local ports, and say how to use them
+	@.ci/deps servers
+	@tests/support/services.sh start '$(SERVICES)'
+	@tests/support/services.sh env '$(SERVICES)'
+	@echo
+	@echo '# Paste the lines above into a shell, or: source $(SERVICES)/env'
+	@echo '# Then, there: make run; build/release/souk doctor. A shell without them uses the embedded stack.'
+	@echo '# The end, with the data kept: make services-stop'
+
+services-stop: ## stop what `make services` started, and nothing else; its data stays
+	@[[ ! -e '$(SERVICES)' ]] || tests/support/services.sh stop '$(SERVICES)'
+
 ##@ Check
 test: ## build and run all tests; the last line counts them (PRESET=dev|asan|tsan)
-	@.ci/deps build npm
+	@.ci/deps build npm servers
 	@.ci/test '$(or $(PRESET),dev)'
 
 test-platform: ## check what surrounds the binary: packages, scripts, hooks, charts
@@ -57,7 +71,7 @@ format: ## format all C++ files
 	@.ci/lint --fix
 
 deps: ## install from Debian all that the targets above need
-	@.ci/deps build lint npm
+	@.ci/deps build lint npm servers
 
 clean: ## remove what was built (the shop's data stays)
 	@rm -rf build
