@@ -1,73 +1,75 @@
+#include "cache/lru.hpp"
 #include "cache/memory.hpp"
 #include "cache/shards.hpp"
 
-#include <list>
 #include <mutex>
-#include <unordered_map>
 
 namespace souk::cache {
 namespace {
 
-// What a value costs beside its bytes: a list node, a hash node, two allocations' headers.
-constexpr std::size_t entry_overhead = 160;
 constexpr std::size_t smallest_shard = std::size_t{64} << 10;
 
-/// Least recently used first out; one lock.
 class Shard {
 public:
-    explicit Shard(std::size_t max_bytes) : max_bytes_(max_bytes) {}
+    explicit Shard(std::size_t max_bytes) : entries_(max_bytes) {}
 
     std::optional<std::string> get(std::string_view key, SteadyTime now) {
         std::lock_guard lock(mutex_);
-        auto found = by_key_.find(key);
-        if (found == by_key_.end()) return std::nullopt;
-        if (found->second->expires <= now) {
-            remove(found->second);
-            return std::nullopt;
-        }
-        entries_.splice(entries_.begin(), entries_, found->second);
-        return found->second->value;
+        const Lru::Entry* found = entries_.find(key, now);
+        if (found == nullptr || found->lease != 0) return std::nullopt;
+        return found->value;
     }
 
     void put(std::string_view key, std::string value, SteadyTime expires) {
         std::lock_guard lock(mutex_);
-        if (auto found = by_key_.find(key); found != by_key_.end()) remove(found->second);
-        std::size_t size = key.size() + value.size() + entry_overhead;
-        if (size > max_bytes_) return;
-        while (bytes_ + size > max_bytes_)
-            remove(std::prev(entries_.end()));
-        entries_.emplace_front(std::string(key), std::move(value), expires, size);
-        by_key_.emplace(entries_.front().key, entries_.begin());
-        bytes_ += size;
+        entries_.put(key, std::move(value), expires);
     }
 
     void erase(std::string_view key) {
         std::lock_guard lock(mutex_);
-        if (auto found = by_key_.find(key); found != by_key_.end()) remove(found->second);
+        entries_.erase(key);
+    }
+
+    CacheLookup lookup(std::string_view key, SteadyTime now, milliseconds lease_ttl) {
+        std::lock_guard lock(mutex_);
+        CacheLookup result;
+        const Lru::Entry* found = entries_.find(key, now);
+        if (found == nullptr) {
+            result.lease = ++last_lease_;
+            entries_.put(key, {}, expiry(now, lease_ttl), result.lease);
+        } else if (found->lease != 0) {
+            result.being_filled = true;
+        } else {
+            result.value = found->value;
+        }
+        return result;
+    }
+
+    void fill(
+        std::string_view key,
+        std::uint64_t lease,
+        std::string value,
+        SteadyTime now,
+        SteadyTime expires
+    ) {
+        std::lock_guard lock(mutex_);
+        if (holds(key, lease, now)) entries_.put(key, std::move(value), expires);
+    }
+
+    void abandon(std::string_view key, std::uint64_t lease, SteadyTime now) {
+        std::lock_guard lock(mutex_);
+        if (holds(key, lease, now)) entries_.erase(key);
     }
 
 private:
-    struct Entry {
-        Entry(std::string key, std::string value, SteadyTime expires, std::size_t size)
-            : key(std::move(key)), value(std::move(value)), expires(expires), size(size) {}
-        std::string key;
-        std::string value;
-        SteadyTime expires;
-        std::size_t size;
-    };
-    using Entries = std::list<Entry>;
-
-    void remove(Entries::iterator entry) {
-        bytes_ -= entry->size;
-        by_key_.erase(entry->key);
-        entries_.erase(entry);
+    bool holds(std::string_view key, std::uint64_t lease, SteadyTime now) {
+        const Lru::Entry* found = entries_.find(key, now);
+        return found != nullptr && found->lease == lease && lease != 0;
     }
 
-    const std::size_t max_bytes_;
     std::mutex mutex_;
-    std::size_t bytes_ = 0;
-    Entries entries_;                                                 // most recently used first
-    std::unordered_map<std::string_view, Entries::iterator> by_key_;  // keys live in the entries
+    Lru entries_;
+    std::uint64_t last_lease_ = 0;
 };
 
 class MemoryCache final : public Cache {
@@ -80,14 +82,28 @@ public:
     }
 
     Task<void> put(std::string_view key, std::string value, milliseconds ttl) override {
-        SteadyTime now = clock_.steady();
-        SteadyTime expires = ttl > SteadyTime::max() - now ? SteadyTime::max() : now + ttl;
-        shards_.of(key).put(key, std::move(value), expires);
+        shards_.of(key).put(key, std::move(value), expiry(clock_.steady(), ttl));
         co_return;
     }
 
     Task<void> erase(std::string_view key) override {
         shards_.of(key).erase(key);
+        co_return;
+    }
+
+    Task<CacheLookup> lookup(std::string_view key, milliseconds lease_ttl) override {
+        co_return shards_.of(key).lookup(key, clock_.steady(), lease_ttl);
+    }
+
+    Task<void> fill(std::string_view key, std::uint64_t lease, std::string value, milliseconds ttl)
+        override {
+        const SteadyTime now = clock_.steady();
+        shards_.of(key).fill(key, lease, std::move(value), now, expiry(now, ttl));
+        co_return;
+    }
+
+    Task<void> abandon(std::string_view key, std::uint64_t lease) override {
+        shards_.of(key).abandon(key, lease, clock_.steady());
         co_return;
     }
 
