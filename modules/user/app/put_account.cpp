@@ -15,17 +15,16 @@ struct Put {
     User result;
 };
 
-Task<Result<void>> write(Transaction& tx, std::shared_ptr<Put> put) {
-    const Timestamp now = put->account.user.created_at;
-    if (put->reset) {
-        auto changed = co_await store::reset_account(tx, put->account, now);
-        if (!changed) co_return changed.error();
-        if (changed->has_value()) {
-            put->result = **changed;
-            // Whoever holds a token signed in with the old password or has the old role in it.
-            co_return co_await store::revoke_sessions_of(tx, put->result.id, now);
-        }
-    }
+Task<Result<void>> reset(Transaction& tx, std::shared_ptr<Put> put) {
+    auto user = co_await store::put_account(tx, put->account);
+    if (!user) co_return user.error();
+    put->result = std::move(*user);
+    if (put->result.id == put->account.user.id) co_return Result<void>();  // a new one
+    // Whoever holds a token signed in with the old password or has the old role in it.
+    co_return co_await store::revoke_sessions_of(tx, put->result.id, put->account.user.created_at);
+}
+
+Task<Result<void>> create(Transaction& tx, std::shared_ptr<Put> put) {
     auto inserted = co_await store::insert_account(tx, put->account);
     if (!inserted && inserted.error().code == "unique_violation")
         co_return conflict("email_taken", "An account with this e-mail exists.");
@@ -46,7 +45,9 @@ Task<Result<User>> put_account(Services& services, AccountInput input, Deadline 
     user.role = std::move(input.role);
     store::Login account(std::move(user), std::move(*hash));
     auto put = std::make_shared<Put>(std::move(account), input.reset);
-    TransactionBody body = [put](Transaction& tx) { return write(tx, put); };
+    TransactionBody body = [put](Transaction& tx) {
+        return put->reset ? reset(tx, put) : create(tx, put);
+    };
     auto committed = co_await services.database.transact(std::move(body), deadline);
     if (!committed) co_return committed.error();
     co_return std::move(put->result);

@@ -3,6 +3,9 @@
 #include "souk/id.hpp"
 #include "souk/json.hpp"
 
+#include <algorithm>
+#include <numeric>
+
 namespace souk::user::store {
 
 namespace {
@@ -27,10 +30,13 @@ constexpr Statement insert_user{
     "INSERT INTO users (id, email, name, role, password_hash, created_at, updated_at) "
     "VALUES ($1, $2, $3, $4, $5, $6, $6)"};
 
-constexpr Statement reset_user{
-    "user.reset_account",
-    "UPDATE users SET name = $2, role = $3, password_hash = $4, updated_at = $5 "
-    "WHERE email = $1 AND password_hash IS NOT NULL "
+constexpr Statement upsert_user{
+    "user.put_account",
+    "INSERT INTO users (id, email, name, role, password_hash, created_at, updated_at) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $6) "
+    "ON CONFLICT (email) WHERE password_hash IS NOT NULL DO UPDATE SET name = excluded.name, "
+    "role = excluded.role, password_hash = excluded.password_hash, "
+    "updated_at = excluded.updated_at "
     "RETURNING id, email, name, role, created_at"};
 
 constexpr Statement match_password{
@@ -101,14 +107,14 @@ Task<Result<void>> insert_account(Transaction& tx, Login account) {
     co_return Result<void>();
 }
 
-Task<Result<std::optional<User>>> reset_account(Transaction& tx, Login account, Timestamp now) {
+Task<Result<User>> put_account(Transaction& tx, Login account) {
     const User& user = account.user;
-    auto params = souk::bind(user.email, user.name, user.role, account.password_hash, now);
-    auto rows = co_await tx.execute(reset_user, std::move(params));
+    auto params = souk::bind(
+        user.id, user.email, user.name, user.role, account.password_hash, user.created_at
+    );
+    auto rows = co_await tx.execute(upsert_user, std::move(params));
     if (!rows) co_return rows.error();
-    std::optional<User> changed;
-    if (!rows->empty()) changed = user_of((*rows)[0]);
-    co_return changed;
+    co_return user_of((*rows)[0]);
 }
 
 Task<Result<bool>> has_password(Transaction& tx, std::string id, std::string password_hash) {
@@ -121,24 +127,30 @@ Task<Result<bool>> has_password(Transaction& tx, std::string id, std::string pas
 Task<Result<std::vector<ImportedId>>> upsert_customers(
     Transaction& tx, std::string source, std::vector<ImportedCustomer> customers, Timestamp now
 ) {
+    std::vector<std::size_t> order(customers.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+        return customers[a].external_ref < customers[b].external_ref;
+    });
     std::vector<Params> params;
     params.reserve(customers.size());
-    for (const auto& customer : customers)
+    for (const std::size_t i : order)
         params.push_back(souk::bind(
             make_id("usr", now),
-            customer.email,
-            customer.name,
-            customer.country,
+            customers[i].email,
+            customers[i].name,
+            customers[i].country,
             source,
-            customer.external_ref,
+            customers[i].external_ref,
             now
         ));
     auto results = co_await tx.execute_all(upsert_customer, std::move(params));
     if (!results) co_return results.error();
-    std::vector<ImportedId> ids;
-    ids.reserve(results->size());
-    for (const auto& rows : *results)
-        ids.emplace_back(rows[0].string(0), rows[0].string(1));
+    std::vector<ImportedId> ids(customers.size());
+    for (std::size_t i = 0; i < order.size(); ++i) {
+        const Rows::Row row = (*results)[i][0];
+        ids[order[i]] = ImportedId(row.string(0), row.string(1));
+    }
     co_return ids;
 }
 

@@ -27,6 +27,7 @@ struct ImportedCustomer {
 };
 
 struct ImportedId {
+    ImportedId() = default;
     ImportedId(std::string external_ref, std::string id)
         : external_ref(std::move(external_ref)), id(std::move(id)) {}
     std::string external_ref;
@@ -49,11 +50,13 @@ Task<Result<std::vector<RoleCount>>> count_roles(Database& database, Deadline de
 
 /// Errors: `conflict` "unique_violation" when somebody signs in with that e-mail.
 Task<Result<void>> insert_account(Transaction& tx, Login account);
-/// Sets name, role and password of the account with that e-mail; nothing when there is none.
-Task<Result<std::optional<User>>> reset_account(Transaction& tx, Login account, Timestamp now);
+/// Inserts the account, or sets name, role and password of the one with that e-mail: then its id is
+/// another one. Its row is locked until `tx` ends.
+Task<Result<User>> put_account(Transaction& tx, Login account);
 /// Whether the account still has that password. Until `tx` ends no reset can change it.
 Task<Result<bool>> has_password(Transaction& tx, std::string id, std::string password_hash);
-/// Inserts or updates by (source, external_ref); ids in the order of `customers`.
+/// Inserts or updates by (source, external_ref), locking in ascending order of it; ids in the order
+/// of `customers`.
 Task<Result<std::vector<ImportedId>>> upsert_customers(
     Transaction& tx, std::string source, std::vector<ImportedCustomer> customers, Timestamp now
 );

@@ -7,8 +7,12 @@ namespace souk::user::store {
 
 namespace {
 
+// Of two sign-ins at once the second need not wait for what the first forgets.
 constexpr Statement purge_sessions{
-    "user.purge_sessions", "DELETE FROM sessions WHERE user_id = $1 AND expires_at <= $2"};
+    "user.purge_sessions",
+    "DELETE FROM sessions WHERE user_id = $1 AND expires_at <= $2",
+    "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions "
+    "WHERE user_id = $1 AND expires_at <= $2 FOR UPDATE SKIP LOCKED)"};
 
 constexpr Statement insert_session_row{
     "user.insert_session",
@@ -44,12 +48,13 @@ constexpr Statement mark_revoked{
     "user.revoke_session",
     "UPDATE sessions SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL"};
 
-constexpr Statement find_open_sessions{
-    "user.find_open_sessions", "SELECT id FROM sessions WHERE user_id = $1 AND revoked_at IS NULL"};
+constexpr Statement mark_all_revoked{
+    "user.revoke_sessions",
+    "UPDATE sessions SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL RETURNING id"};
 
-constexpr Statement next_position{
-    "user.next_revocation",
-    "UPDATE revocation_counter SET position = position + 1 WHERE id = 1 RETURNING position"};
+constexpr Statement take_positions{
+    "user.take_revocation_positions",
+    "UPDATE revocation_counter SET position = position + $1 WHERE id = 1 RETURNING position"};
 
 constexpr Statement insert_revocation{
     "user.insert_revocation",
@@ -66,6 +71,11 @@ constexpr Statement find_revocations{
 constexpr Statement last_position{
     "user.last_revocation", "SELECT position FROM revocation_counter WHERE id = 1"};
 
+/// What expired before this is used by nobody, also where clocks differ: deleting it meets no lock.
+Timestamp long_expired(Timestamp now) {
+    return now - std::chrono::hours(1);
+}
+
 std::optional<std::string> first_text(const Rows& rows) {
     if (rows.empty()) return std::nullopt;
     return rows[0].string(0);
@@ -78,11 +88,19 @@ Task<Result<void>> add_token(Transaction& tx, RefreshToken token) {
     co_return Result<void>();
 }
 
-Task<Result<void>> append_revocation(Transaction& tx, std::string session, Timestamp now) {
-    auto position = co_await tx.execute(next_position);
-    if (!position) co_return position.error();
-    auto params = souk::bind((*position)[0].integer(0), std::move(session), now);
-    auto inserted = co_await tx.execute(insert_revocation, std::move(params));
+/// The counter row stays locked until the commit, so that positions rise in the order of commits;
+/// it is the last lock that a transaction takes, so that nobody who has it waits for anybody.
+Task<Result<void>> append_revocations(
+    Transaction& tx, std::vector<std::string> sessions, Timestamp now
+) {
+    auto last = co_await tx.execute(take_positions, souk::bind(sessions.size()));
+    if (!last) co_return last.error();
+    std::int64_t position = (*last)[0].integer(0) - static_cast<std::int64_t>(sessions.size());
+    std::vector<Params> rows;
+    rows.reserve(sessions.size());
+    for (std::string& session : sessions)
+        rows.push_back(souk::bind(++position, std::move(session), now));
+    auto inserted = co_await tx.execute_all(insert_revocation, std::move(rows));
     if (!inserted) co_return inserted.error();
     auto purged = co_await tx.execute(
         purge_revocations, souk::bind(Timestamp(now - domain::revocation_retention))
@@ -96,7 +114,7 @@ Task<Result<void>> append_revocation(Transaction& tx, std::string session, Times
 Task<Result<void>> insert_session(
     Transaction& tx, std::string user, RefreshToken token, Timestamp now
 ) {
-    auto purged = co_await tx.execute(purge_sessions, souk::bind(user, now));
+    auto purged = co_await tx.execute(purge_sessions, souk::bind(user, long_expired(now)));
     if (!purged) co_return purged.error();
     auto params = souk::bind(token.session, user, now, token.expires_at);
     auto inserted = co_await tx.execute(insert_session_row, std::move(params));
@@ -123,7 +141,7 @@ Task<Result<std::optional<User>>> rotate(Transaction& tx, RefreshToken next, Tim
     auto extended = co_await tx.execute(extend_session, souk::bind(next.session, next.expires_at));
     if (!extended) co_return extended.error();
     if (extended->affected() == 0) co_return owner;
-    auto purged = co_await tx.execute(purge_tokens, souk::bind(next.session, now));
+    auto purged = co_await tx.execute(purge_tokens, souk::bind(next.session, long_expired(now)));
     if (!purged) co_return purged.error();
     auto rows = co_await tx.execute(find_user_of_session, souk::bind(next.session));
     if (!rows) co_return rows.error();
@@ -137,17 +155,19 @@ Task<Result<void>> revoke_session(Transaction& tx, std::string session, Timestam
     auto marked = co_await tx.execute(mark_revoked, souk::bind(session, now));
     if (!marked) co_return marked.error();
     if (marked->affected() == 0) co_return Result<void>();
-    co_return co_await append_revocation(tx, std::move(session), now);
+    std::vector<std::string> sessions(1, std::move(session));
+    co_return co_await append_revocations(tx, std::move(sessions), now);
 }
 
 Task<Result<void>> revoke_sessions_of(Transaction& tx, std::string user, Timestamp now) {
-    auto open = co_await tx.execute(find_open_sessions, souk::bind(std::move(user)));
-    if (!open) co_return open.error();
-    for (std::size_t i = 0; i < open->size(); ++i) {
-        auto revoked = co_await revoke_session(tx, (*open)[i].string(0), now);
-        if (!revoked) co_return revoked.error();
-    }
-    co_return Result<void>();
+    auto marked = co_await tx.execute(mark_all_revoked, souk::bind(std::move(user), now));
+    if (!marked) co_return marked.error();
+    if (marked->empty()) co_return Result<void>();
+    std::vector<std::string> sessions;
+    sessions.reserve(marked->size());
+    for (std::size_t i = 0; i < marked->size(); ++i)
+        sessions.push_back((*marked)[i].string(0));
+    co_return co_await append_revocations(tx, std::move(sessions), now);
 }
 
 Task<Result<std::vector<Revocation>>> revocations_after(

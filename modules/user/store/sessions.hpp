@@ -37,6 +37,7 @@ Task<Result<std::optional<User>>> rotate(Transaction& tx, RefreshToken next, Tim
 
 /// Revokes a session and writes the log, once however often it is called.
 Task<Result<void>> revoke_session(Transaction& tx, std::string session, Timestamp now);
+/// All of a user's: lock the user's row before, against sessions that are being opened.
 Task<Result<void>> revoke_sessions_of(Transaction& tx, std::string user, Timestamp now);
 
 /// At most 1,000, in order of position.

@@ -126,8 +126,8 @@ TEST_CASE("a reset ends also what is just signing in with the old password") {
     world.context.run_for(std::chrono::milliseconds(30));
     std::string id;
     TransactionBody body = [&](Transaction& tx) -> Task<Result<void>> {
-        auto user = co_await user::store::reset_account(tx, changed, world.clock.now());
-        id = user.value().value().id;
+        auto user = co_await user::store::put_account(tx, changed);
+        id = user.value().id;
         co_return co_await user::store::revoke_sessions_of(tx, id, world.clock.now());
     };
     world.run(world.database->transact(body, Deadline::never())).value();
