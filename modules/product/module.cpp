@@ -1,6 +1,7 @@
 // Wires the product module together: the catalogue, its stock, and the holds of orders.
 #include "souk/module.hpp"
 
+#include "app/forget_requests.hpp"
 #include "app/hold_alarm.hpp"
 #include "app/local_api.hpp"
 #include "app/settle.hpp"
@@ -16,7 +17,7 @@ namespace souk::product {
 
 namespace {
 
-constexpr milliseconds alarm_interval = std::chrono::minutes(1);
+constexpr milliseconds chores_interval = std::chrono::minutes(1);
 
 class ProductModule final : public Module {
 public:
@@ -26,7 +27,7 @@ public:
         , old_holds_(deps.metrics.gauge(
               "product_holds_overdue", "Orders that hold stock for longer than hold_alarm_age"
           ))
-        , alarm_(deps.executor, deps.clock, alarm_interval, alarm(deps.settings)) {
+        , chores_(deps.executor, deps.clock, chores_interval, chores(deps.settings)) {
         deps.peers.provide<Api>(api_);
     }
 
@@ -45,21 +46,25 @@ public:
     }
 
     Task<Result<void>> start() override {
-        alarm_.start();
+        chores_.start();
         co_return Result<void>();
     }
-    Task<void> stop(Deadline) override { return alarm_.stop(); }
+    Task<void> stop(Deadline) override { return chores_.stop(); }
 
 private:
-    Periodic::Step alarm(const Settings& settings) {
+    Periodic::Step chores(const Settings& settings) {
         const milliseconds age = settings.duration("hold_alarm_age");
-        return [this, age] { return app::watch_old_holds(services_, age, old_holds_); };
+        return [this, age] { return do_chores(age); };
+    }
+    Task<void> do_chores(milliseconds alarm_age) {
+        co_await app::watch_old_holds(services_, alarm_age, old_holds_);
+        co_await app::forget_old_requests(services_);
     }
 
     app::Services services_;
     app::LocalApi api_;
     Gauge& old_holds_;
-    Periodic alarm_;
+    Periodic chores_;
 };
 
 }  // namespace

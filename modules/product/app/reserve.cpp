@@ -68,16 +68,17 @@ Task<Result<void>> reserve_once(
     if (!opened) co_return opened.error();
     if (!*opened) co_return co_await answer_again(tx, request, out);
 
-    auto missing = co_await store::take_units(tx, request.quantities);
-    if (!missing) co_return missing.error();
-    if (!missing->empty()) co_return co_await refuse(tx, request, std::move(*missing));
     auto unpriced = co_await store::insert_holds(tx, request.order_id, request.quantities);
     if (!unpriced) co_return unpriced.error();
     if (!unpriced->empty()) co_return co_await refuse(tx, request, std::move(*unpriced));
-
     auto holds = co_await store::read_holds(tx, request.order_id);
     if (!holds) co_return holds.error();
     out = std::move(*holds);
+
+    // Last, since from here to the commit other buyers of the same products wait.
+    auto missing = co_await store::take_units(tx, request.quantities);
+    if (!missing) co_return missing.error();
+    if (!missing->empty()) co_return co_await refuse(tx, request, std::move(*missing));
     co_return Result<void>();
 }
 

@@ -1,5 +1,8 @@
 #include "store/catalogue.hpp"
 
+#include <algorithm>
+#include <numeric>
+
 namespace souk::product::store {
 
 namespace {
@@ -19,8 +22,7 @@ constexpr Statement search{
     "product.search",
     SOUK_PRODUCT_COLUMNS SOUK_PRODUCT_PAGE
     "AND ($4 = '' OR p.category = $4) "
-    "AND (LOWER(p.name) LIKE LOWER($5) ESCAPE '!' OR LOWER(p.sku) LIKE LOWER($5) ESCAPE "
-    "'!')" SOUK_PRODUCT_ORDER};
+    "AND (LOWER(p.name) LIKE $5 ESCAPE '!' OR LOWER(p.sku) LIKE $5 ESCAPE '!')" SOUK_PRODUCT_ORDER};
 constexpr Statement find_one{"product.find", SOUK_PRODUCT_COLUMNS "WHERE p.id = $1"};
 
 constexpr Statement insert_one{
@@ -83,12 +85,13 @@ Task<Result<Rows>> select(
     return database.query(statement, std::move(params), deadline);
 }
 
-/// `text` anywhere, with LIKE's own signs taken literally.
+/// `text` anywhere in lower case, with LIKE's own signs taken literally. ASCII only, as LOWER() in
+/// both databases.
 std::string contains_pattern(std::string_view text) {
     std::string pattern = "%";
     for (char c : text) {
         if (c == '%' || c == '_' || c == '!') pattern += '!';
-        pattern += c;
+        pattern += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
     }
     return pattern + '%';
 }
@@ -147,29 +150,36 @@ Task<Result<bool>> update_product(Transaction& tx, const Product& p, Timestamp n
 Task<Result<std::vector<Upserted>>> upsert_products(
     Transaction& tx, const std::vector<Product>& products
 ) {
+    std::vector<std::size_t> order(products.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+        return products[a].sku < products[b].sku;
+    });
     std::vector<Params> rows;
-    for (const Product& product : products)
-        rows.push_back(new_row(product));
+    for (const std::size_t i : order)
+        rows.push_back(new_row(products[i]));
     auto written = co_await tx.execute_all(upsert_one, std::move(rows));
     if (!written) co_return written.error();
 
     std::vector<Upserted> out(products.size());
-    std::vector<Params> unchanged;
-    for (std::size_t i = 0; i < products.size(); ++i) {
+    std::vector<std::size_t> unchanged;
+    std::vector<Params> skus;
+    for (std::size_t i = 0; i < order.size(); ++i) {
         const Rows& row = (*written)[i];
         if (row.empty()) {
-            unchanged.push_back(bind(products[i].sku));
+            unchanged.push_back(order[i]);
+            skus.push_back(bind(products[order[i]].sku));
             continue;
         }
-        out[i].id = row[0].string(0);
-        out[i].outcome = row[0].integer(1) == 1 ? Upsert::created : Upsert::updated;
+        Upserted& one = out[order[i]];
+        one.id = row[0].string(0);
+        one.outcome = row[0].integer(1) == 1 ? Upsert::created : Upsert::updated;
     }
     if (unchanged.empty()) co_return out;
-    auto known = co_await tx.execute_all(id_of_sku, std::move(unchanged));
+    auto known = co_await tx.execute_all(id_of_sku, std::move(skus));
     if (!known) co_return known.error();
-    auto next = known->begin();
-    for (Upserted& one : out)
-        if (one.id.empty()) one.id = (*next++)[0].string(0);
+    for (std::size_t i = 0; i < unchanged.size(); ++i)
+        out[unchanged[i]].id = (*known)[i][0].string(0);
     co_return out;
 }
 

@@ -51,7 +51,8 @@ struct Upserted {
     std::string id;
     Upsert outcome = Upsert::unchanged;
 };
-/// Inserts or updates each by its SKU; `id` and `created_at` count for new ones. Same order.
+/// Inserts or updates each by its SKU, locking in ascending order of it; `id` and `created_at`
+/// count for new ones. Results in the order of `products`.
 Task<Result<std::vector<Upserted>>> upsert_products(
     Transaction& tx, const std::vector<Product>& products
 );

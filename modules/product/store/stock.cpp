@@ -1,5 +1,8 @@
 #include "store/stock.hpp"
 
+#include <algorithm>
+#include <numeric>
+
 namespace souk::product::store {
 
 namespace {
@@ -30,15 +33,8 @@ constexpr Statement settle_reservation_sql{
     "WHERE order_id = $1 AND status = 'held'"};
 constexpr Statement settle_holds_sql{
     "stock.settle_holds", "UPDATE holds SET status = $2 WHERE order_id = $1"};
-constexpr Statement held_quantities_sql{
-    "stock.held_quantities",
-    "SELECT product_id, quantity FROM holds WHERE order_id = $1 ORDER BY product_id"};
-constexpr Statement release_units_sql{
-    "stock.release_units",
-    "UPDATE stock SET available = available + $2, held = held - $2 WHERE product_id = $1"};
-constexpr Statement sell_units_sql{
-    "stock.sell_units",
-    "UPDATE stock SET held = held - $2, sold = sold + $2 WHERE product_id = $1"};
+constexpr Statement move_units_sql{
+    "stock.move_settled_units", "INSERT INTO settling (order_id) VALUES ($1)"};
 
 constexpr Statement take_units_sql{
     "stock.take_units",
@@ -66,6 +62,14 @@ constexpr Statement find_key_sql{
 constexpr Statement store_answer_sql{
     "stock.store_answer",
     "UPDATE stock_requests SET answer = $3 WHERE caller = $1 AND idempotency_key = $2"};
+
+constexpr Statement prune_requests_sql{
+    "stock.prune_requests",
+    "DELETE FROM stock_requests WHERE (caller, idempotency_key) IN (SELECT caller, idempotency_key "
+    "FROM stock_requests WHERE created_at < $1 ORDER BY created_at LIMIT $2)",
+    "DELETE FROM stock_requests WHERE (caller, idempotency_key) IN (SELECT caller, idempotency_key "
+    "FROM stock_requests WHERE created_at < $1 ORDER BY created_at LIMIT $2 "
+    "FOR UPDATE SKIP LOCKED)"};
 
 constexpr Statement count_old_holds_sql{
     "stock.count_old_holds",
@@ -129,14 +133,19 @@ Task<Result<std::optional<domain::Stock>>> change_stock(
 }
 
 Task<Result<std::vector<bool>>> set_received(Transaction& tx, std::vector<ReceivedTotal> totals) {
+    std::vector<std::size_t> order(totals.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+        return totals[a].product_id < totals[b].product_id;
+    });
     std::vector<Params> params;
-    for (ReceivedTotal& total : totals)
-        params.push_back(bind(std::move(total.product_id), total.units));
+    for (const std::size_t i : order)
+        params.push_back(bind(totals[i].product_id, totals[i].units));
     auto written = co_await tx.execute_all(set_received_sql, std::move(params));
     if (!written) co_return stock_error(written.error());
-    std::vector<bool> changed;
-    for (const Rows& rows : *written)
-        changed.push_back(rows.affected() > 0);
+    std::vector<bool> changed(totals.size());
+    for (std::size_t i = 0; i < order.size(); ++i)
+        changed[order[i]] = (*written)[i].affected() > 0;
     co_return changed;
 }
 
@@ -169,20 +178,12 @@ Task<Result<bool>> settle_reservation(
     if (!settled) co_return settled.error();
     if (settled->affected() == 0) co_return false;
 
-    Params by_order = bind(order_id);
-    auto held = co_await tx.execute(held_quantities_sql, std::move(by_order));
-    if (!held) co_return held.error();
-    std::vector<Params> units;
-    for (std::size_t i = 0; i < held->size(); ++i)
-        units.push_back(bind((*held)[i].text(0), (*held)[i].integer(1)));
-    const Statement* move =
-        to == ReservationStatus::committed ? &sell_units_sql : &release_units_sql;
-    auto moved = co_await tx.execute_all(*move, std::move(units));
-    if (!moved) co_return moved.error();
-
     Params status = bind(order_id, to_text(to));
     auto holds = co_await tx.execute(settle_holds_sql, std::move(status));
     if (!holds) co_return holds.error();
+    Params by_order = bind(std::move(order_id));
+    auto moved = co_await tx.execute(move_units_sql, std::move(by_order));
+    if (!moved) co_return moved.error();
     co_return true;
 }
 
@@ -264,6 +265,13 @@ Task<Result<void>> store_answer(
     auto rows = co_await tx.execute(store_answer_sql, std::move(params));
     if (!rows) co_return rows.error();
     co_return Result<void>();
+}
+
+Task<Result<std::int64_t>> prune_requests(Transaction& tx, Timestamp before, std::size_t limit) {
+    Params params = bind(before, limit);
+    auto rows = co_await tx.execute(prune_requests_sql, std::move(params));
+    if (!rows) co_return rows.error();
+    co_return rows->affected();
 }
 
 Task<Result<std::int64_t>> count_old_holds(

@@ -26,7 +26,8 @@ struct ReceivedTotal {
     std::string product_id;
     std::int64_t units;
 };
-/// Sets the total ever received; true for those that changed. Errors: `conflict`
+/// Sets the total ever received, locking in ascending order of id; true for those that changed, in
+/// the order of `totals`. Errors: `conflict`
 /// "insufficient_stock" when more is already held or sold.
 Task<Result<std::vector<bool>>> set_received(Transaction& tx, std::vector<ReceivedTotal> totals);
 
@@ -40,7 +41,8 @@ Task<Result<bool>> insert_reservation(
 );
 Task<Result<ReservationStatus>> find_reservation(Transaction& tx, std::string order_id);
 /// Moves the order's reservation and its holds out of `held`; false when it is not `held`. Units go
-/// back to available (`released`) or become sold (`committed`).
+/// back to available (`released`) or become sold (`committed`), on PostgreSQL when `tx` commits
+/// (see migrations/0004_settling.sql).
 Task<Result<bool>> settle_reservation(
     Transaction& tx, std::string order_id, ReservationStatus to, Timestamp now
 );
@@ -73,6 +75,9 @@ Task<Result<std::optional<StoredAnswer>>> claim_key(
 Task<Result<void>> store_answer(
     Transaction& tx, std::string caller, std::string key, std::string answer
 );
+
+/// Deletes at most `limit` answers from before `before`, the oldest first; how many it deleted.
+Task<Result<std::int64_t>> prune_requests(Transaction& tx, Timestamp before, std::size_t limit);
 
 /// How many orders hold stock since before `before`.
 Task<Result<std::int64_t>> count_old_holds(Database& database, Timestamp before, Deadline deadline);
