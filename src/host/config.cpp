@@ -1,5 +1,6 @@
 #include "host/config.hpp"
 
+#include "host/server_url.hpp"
 #include "host/toml.hpp"
 #include "host/words.hpp"
 #include "souk/embedded.hpp"
@@ -146,6 +147,7 @@ std::string text_fault(std::string_view key, const std::string& value) {
     if (key == "log.format") return choice_fault(value, {"json", "text", "auto"});
     if (key == "http.trusted_proxies") return networks_fault(value);
     if (key == "data.dir" && value.empty()) return "a folder is needed";
+    if (key.ends_with("url")) return server_url_fault(key, value);
     if (ends_with_name(key, "address")) {
         boost::system::error_code error;
         ip::make_address(value, error);
@@ -209,6 +211,8 @@ public:
     void add_file(const std::string& file);
     void add_environment(const std::string& name, const std::string& value);
     void add_flag(const ConfigFlag& flag);
+    /// What values say together. Call last.
+    void check_servers();
 
     Values take() && { return std::move(values_); }
     std::vector<FieldError> faults;
@@ -221,7 +225,10 @@ private:
     ConfigValue* find(const std::string& key, const std::string& origin);
     void set(const std::string& key, ConfigValue& setting, std::string value, std::string origin);
 
+    const std::string& value(const char* key) const { return values_.find(key)->second.value; }
+
     Values values_;
+    std::map<std::string, std::string> variables_;  // key → the variable that set it
 };
 
 ConfigValue* Layers::find(const std::string& key, const std::string& origin) {
@@ -267,19 +274,15 @@ void Layers::add_file(const std::string& file) {
     }
 }
 
-void Layers::add_environment(const std::string& name, const std::string& value) {
-    constexpr std::array servers = {"DATABASE_URL", "REDIS_URL", "RABBITMQ_URL"};
-    if (std::find(servers.begin(), servers.end(), name) != servers.end()) {
-        fault(
-            name,
-            "this build keeps its data in the data folder and cannot use a server yet (the "
-            "server stack comes with the next version); unset the variable"
-        );
-        return;
-    }
+/// The setting that a variable of the environment means; empty when it is not ours.
+std::string key_of_variable(const std::string& name) {
+    // By these names operators and platforms hand servers over.
+    if (name == "DATABASE_URL") return "postgres.url";
+    if (name == "REDIS_URL") return "redis.url";
+    if (name == "RABBITMQ_URL") return "rabbitmq.url";
     // One underscore is not ours: Kubernetes injects SOUK_PORT=tcp://... for a service named souk.
     constexpr std::string_view prefix = "SOUK__";
-    if (!name.starts_with(prefix)) return;
+    if (!name.starts_with(prefix)) return {};
     std::string key;
     for (std::size_t i = prefix.size(); i < name.size(); ++i) {
         if (name.compare(i, 2, "__") == 0) {
@@ -289,7 +292,22 @@ void Layers::add_environment(const std::string& name, const std::string& value) 
             key += name[i] >= 'A' && name[i] <= 'Z' ? static_cast<char>(name[i] + 32) : name[i];
         }
     }
-    if (ConfigValue* setting = find(key, name)) set(key, *setting, value, name);
+    return key;
+}
+
+void Layers::add_environment(const std::string& name, const std::string& value) {
+    const std::string key = key_of_variable(name);
+    // Platforms hand over empty variables of servers that there are not.
+    if (key.empty() || (value.empty() && name.ends_with("_URL") && !name.starts_with("SOUK__")))
+        return;
+    ConfigValue* setting = find(key, name);
+    if (setting == nullptr) return;
+    const auto [other, first] = variables_.emplace(key, name);
+    if (!first && setting->value != value) {
+        fault(name, fmt::format("{}: {} says something else; unset one", key, other->second));
+        return;
+    }
+    set(key, *setting, value, name);
 }
 
 void Layers::add_flag(const ConfigFlag& flag) {
@@ -301,6 +319,25 @@ void Layers::add_flag(const ConfigFlag& flag) {
     const std::string key = flag.assignment.substr(0, equals);
     if (ConfigValue* setting = find(key, flag.origin))
         set(key, *setting, flag.assignment.substr(equals + 1), flag.origin);
+}
+
+void Layers::check_servers() {
+    const bool postgres = !value("postgres.url").empty();
+    const bool rabbitmq = !value("rabbitmq.url").empty();
+    if (postgres && !rabbitmq)
+        fault(
+            "rabbitmq.url",
+            "postgres.url is set, and the embedded bus works on SQLite only: set RABBITMQ_URL as "
+            "well, or unset postgres.url (DATABASE_URL)"
+        );
+    if (rabbitmq && !postgres)
+        fault(
+            "postgres.url",
+            "rabbitmq.url is set, and the embedded databases belong to one process, whose bus is "
+            "embedded, too: set DATABASE_URL as well, or unset rabbitmq.url (RABBITMQ_URL)"
+        );
+    if (!postgres && !value("postgres.replica_url").empty())
+        fault("postgres.replica_url", "it is set, but postgres.url, whose replica it is, is not");
 }
 
 std::map<std::string, std::string, std::less<>> below(
@@ -333,6 +370,7 @@ Result<Config> Config::load(const ConfigInput& input) {
         layers.add_environment(name, value);
     for (const ConfigFlag& flag : input.flags)
         layers.add_flag(flag);
+    layers.check_servers();
     if (!layers.faults.empty())
         return all_faults("config", "the configuration has faults:", std::move(layers.faults));
     Config config;
@@ -353,11 +391,19 @@ std::string masked(std::string_view key, const std::string& value) {
     if (secret) return value.empty() ? std::string() : std::string(mask);
     const std::size_t scheme = value.find("://");
     if (scheme == std::string::npos) return value;
+    std::string shown = value;
     // To the last '@': a password may hold anything, and masking too much does no harm.
     const std::size_t begin = scheme + 3;
-    const std::size_t at = value.rfind('@');
-    if (at == std::string::npos || at < begin) return value;
-    return value.substr(0, begin) + std::string(mask) + value.substr(at);
+    const std::size_t at = shown.rfind('@');
+    if (at != std::string::npos && at >= begin) shown.replace(begin, at - begin, mask);
+    // libpq takes passwords (password=, sslpassword=) as parameters as well.
+    constexpr std::string_view parameter = "password=";
+    for (std::size_t from = 0; (from = shown.find(parameter, from)) != std::string::npos;) {
+        from += parameter.size();
+        const std::size_t end = std::min(shown.find('&', from), shown.size());
+        shown.replace(from, end - from, mask);
+    }
+    return shown;
 }
 
 }  // namespace souk::host

@@ -145,11 +145,87 @@ TEST_CASE("only variables with two underscores are ours") {
     );
 }
 
-TEST_CASE("a server that this build cannot use is refused, not ignored") {
-    const auto name = GENERATE(as<std::string>(), "DATABASE_URL", "REDIS_URL", "RABBITMQ_URL");
-    const auto faults = faults_of_variable(name, "scheme://host/x");
+TEST_CASE("the usual variables name the servers") {
+    ConfigInput input;
+    input.environment = {
+        {"DATABASE_URL", "postgresql://souk_{module}:pw@db:5432/souk_{module}"},
+        {"RABBITMQ_URL", "amqps://souk:pw@broker/%2F"},
+        {"REDIS_URL", "rediss://:pw@cache:6379/0"}};
+    const auto config = Config::load(input);
+    REQUIRE(config);
+    CHECK(config->text("postgres.url") == input.environment[0].second);
+    CHECK(config->values().at("postgres.url").origin == "DATABASE_URL");
+    CHECK(config->text("rabbitmq.url") == input.environment[1].second);
+    CHECK(config->text("redis.url") == input.environment[2].second);
+}
+
+TEST_CASE("a variable and its other form must not contradict each other") {
+    ConfigInput input;
+    input.environment = {{"REDIS_URL", "redis://a"}, {"SOUK__REDIS__URL", "redis://a"}};
+    CHECK(faults_of(input).empty());
+    input.environment.back().second = "redis://secret@b";
+    REQUIRE(faults_of(input).size() == 1);
+    CHECK_THAT(faults_of(input).front(), Catch::Contains("REDIS_URL says something else"));
+    CHECK_THAT(faults_of(input).front(), !Catch::Contains("secret"));
+    // An empty one is no server, not a contradiction.
+    input.environment.front().second.clear();
+    CHECK(faults_of(input).empty());
+}
+
+TEST_CASE("an address that no server can have is refused without being repeated") {
+    const auto assignment = GENERATE(
+        as<std::string>(),
+        "redis.url=cache:6379",
+        "redis.url=http://:hunter2@cache",
+        "redis.url=redis://:hunter2@",
+        "redis.url=redis://:hunter2@:6379",
+        "redis.url=redis://:hunter2@cache:0",
+        "redis.url=redis://:hunter2@cache:65536",
+        "redis.url=redis://:hunter2@cache:63 79",
+        "redis.url=redis://:hunter2/x@cache",
+        "postgres.replica_url=mysql://me:hunter2@db/souk",
+        "postgres.replica_url=postgresql://me:hunter2@/souk",
+        "postgres.replica_url=postgresql://me:hunter2@a,:5/souk"
+    );
+    CAPTURE(assignment);
+    ConfigInput input;
+    input.environment = {{"DATABASE_URL", "postgres://db"}, {"RABBITMQ_URL", "amqp://broker"}};
+    input.flags.emplace_back("--set", assignment);
+    const auto faults = faults_of(input);
     REQUIRE(faults.size() == 1);
-    CHECK_THAT(faults.front(), Catch::StartsWith(name));
+    CHECK_THAT(faults.front(), Catch::Contains("write it like"));
+    CHECK_THAT(faults.front(), !Catch::Contains("hunter2"));
+}
+
+TEST_CASE("addresses that the servers' own clients take are taken") {
+    const auto url = GENERATE(
+        as<std::string>(),
+        "postgres://db",
+        "postgresql://u:p%2Fw@[::1]:5432/d?sslmode=verify-full",
+        "postgresql://u@a:5432,b:5433/d?target_session_attrs=read-write",
+        "postgresql:///souk_{module}?host=/run/postgresql"
+    );
+    CAPTURE(url);
+    ConfigInput input;
+    input.environment = {{"DATABASE_URL", url}, {"RABBITMQ_URL", "amqp://u:p@broker:5672/shop"}};
+    CHECK(faults_of(input).empty());
+}
+
+TEST_CASE("PostgreSQL and RabbitMQ come together, and all that is wrong is told at once") {
+    const auto alone = faults_of_variable("DATABASE_URL", "postgresql://db/souk_{module}");
+    REQUIRE(alone.size() == 1);
+    CHECK_THAT(alone.front(), Catch::Contains("set RABBITMQ_URL"));
+    CHECK_THAT(
+        faults_of_variable("RABBITMQ_URL", "amqp://broker").at(0),
+        Catch::Contains("set DATABASE_URL")
+    );
+    CHECK(faults_of_variable("REDIS_URL", "redis://cache").empty());
+    CHECK(faults_of_flag("postgres.replica_url=postgresql://db").size() == 1);
+    ConfigInput input;
+    input.environment = {
+        {"DATABASE_URL", "postgresql://db/souk_{module}"}, {"REDIS_URL", "memcached://cache"}};
+    input.flags.emplace_back("--set", "http.port=x");
+    CHECK(faults_of(input).size() == 3);
 }
 
 TEST_CASE("a file that cannot be read, or is no TOML, is one fault with the place") {
@@ -177,4 +253,8 @@ TEST_CASE("secrets are masked") {
     );
     CHECK(host::masked("database.url", "postgres://me:pw@host/db") == "postgres://***@host/db");
     CHECK(host::masked("database.url", "postgres://host/db") == "postgres://host/db");
+    CHECK(
+        host::masked("postgres.url", "postgresql://h/d?password=a&sslpassword=b&sslmode=require") ==
+        "postgresql://h/d?password=***&sslpassword=***&sslmode=require"
+    );
 }
