@@ -4,38 +4,14 @@
 // one. Errors of every call: the database's.
 #pragma once
 
-#include "events/event_bus.hpp"
+#include "events/handling.hpp"
 #include "souk/events.hpp"
 
 #include <cstdint>
 #include <string>
-#include <unordered_set>
 #include <vector>
 
 namespace souk::events {
-
-/// An event as it lies in the outbox, with what is known about its delivery to one consumer.
-struct Stored {
-    Stored() = default;
-    std::int64_t seq = 0;
-    std::int64_t attempts = 0;  // failures so far
-    std::int64_t gaps = 0;      // times that it came too early
-    Event event;
-};
-
-/// A delivery row: an event that failed, or waits behind one of its aggregate that did.
-struct Pending {
-    Pending() = default;
-    std::int64_t seq = 0;
-    std::string event_id;
-    std::string aggregate_id;
-    std::int64_t attempts = 0;
-    std::int64_t gaps = 0;
-    bool early = false;  // the last failure was such a one
-    Timestamp retry_at{};
-    std::string error;  // empty: it waits behind another
-    bool dead = false;
-};
 
 /// What a pass over some events came to; written as a whole.
 struct Settlement {
@@ -43,14 +19,6 @@ struct Settlement {
     std::int64_t cursor = 0;
     std::vector<std::int64_t> delivered;  // had a row, which goes
     std::vector<Pending> pending;         // new or changed rows
-};
-
-/// What lies in a consumer's live delivery rows: the later events of these aggregates wait, too.
-struct Waiting {
-    Waiting() = default;
-    std::unordered_set<std::string> aggregates;
-    std::int64_t rows = 0;
-    Timestamp due = Timestamp::max();  // when `due()` has something next
 };
 
 struct Cursor {

@@ -1,74 +1,19 @@
 #include "events/delivery.hpp"
 
-#include "events/backoff.hpp"
-#include "souk/failpoint.hpp"
 #include "souk/log.hpp"
 
 #include <algorithm>
-#include <unordered_map>
 #include <utility>
 
 namespace souk::events {
 namespace {
-
-constexpr std::int64_t batch_bytes = 4 << 20;
-constexpr std::int64_t retries_a_pass = 64;
-// With so many events waiting behind failures the consumer is broken, not an event: read no more
-// before some are through or dead.
-constexpr std::int64_t waiting_limit = 10'000;
-// A gap closes by itself when the earlier event arrives, so it gets about 25 minutes (on average 5
-// s a try): longer than a restart or a burst, shorter than anyone's patience with a lost
-// predecessor.
-constexpr std::int64_t gap_limit = 300;
-constexpr milliseconds patient_cap{10'000};
-constexpr milliseconds outage_cap{10'000};
-constexpr std::size_t error_length = 500;
 
 const Logger& logger() {
     static const Logger log("bus");
     return log;
 }
 
-bool is_gap(const Error& error) {
-    static const std::string code = gap().code;
-    return error.code == code;
-}
-
 }  // namespace
-
-/// Some events on their way through the inbox.
-struct Delivery::Pass {
-    enum class Fate : std::uint8_t { open, done, failed };
-
-    Pass(std::vector<Stored> stored, const Waiting& waiting, bool fresh)
-        : entries(std::move(stored))
-        , fates(entries.size(), Fate::open)
-        , waiting(waiting)
-        , fresh(fresh) {}
-    void fail(std::size_t i, Pending row) {
-        fates[i] = Fate::failed;
-        if (!row.dead) {
-            auto added = failed_at.try_emplace(row.aggregate_id, i);
-            added.first->second = std::min(added.first->second, i);
-        }
-        rows.push_back(std::move(row));
-    }
-    /// Whether an earlier event of its aggregate is not through.
-    bool must_wait(std::size_t i) const {
-        const std::string& aggregate = entries[i].event.aggregate_id;
-        auto failed = failed_at.find(aggregate);
-        if (failed != failed_at.end() && failed->second < i) return true;
-        return fresh && waiting.aggregates.contains(aggregate);
-    }
-
-    std::vector<Stored> entries;
-    std::vector<Fate> fates;
-    const Waiting& waiting;  // what had delivery rows when this began
-    std::unordered_map<std::string, std::size_t> failed_at;  // aggregate to its first failure
-    std::vector<Pending> rows;                               // of those that failed
-    std::size_t decided = 0;  // entries before this have met their fate
-    bool fresh;               // read behind the cursor; otherwise from delivery rows
-};
 
 Delivery::Delivery(
     std::shared_ptr<BusContext> bus,
@@ -80,21 +25,8 @@ Delivery::Delivery(
     , publisher_(std::move(publisher))
     , store_(std::move(store))
     , inbox_(std::move(inbox))
+    , handling_(bus_, inbox_)
     , wakeup_(bus_->executor, bus_->clock)
-    , delivered_(bus_->metrics.counter(
-          "events_delivered_total", "Events that took effect", {{"consumer", inbox_->consumer()}}
-      ))
-    , failures_(bus_->metrics.counter(
-          "bus_failures_total", "Events that a handler refused", {{"consumer", inbox_->consumer()}}
-      ))
-    , gaps_(bus_->metrics.counter(
-          "bus_gaps_total",
-          "Deliveries put off: too early, or out of time",
-          {{"consumer", inbox_->consumer()}}
-      ))
-    , dead_(bus_->metrics.counter(
-          "bus_dead_letters_total", "Events given up", {{"consumer", inbox_->consumer()}}
-      ))
     , lag_(bus_->metrics.gauge(
           "bus_lag_events",
           "Events in the outbox that the consumer has not reached",
@@ -110,8 +42,7 @@ Task<Result<void>> Delivery::open() {
 
 Task<void> Delivery::run(std::shared_ptr<Delivery> self) {
     co_await self->loop();
-    --self->bus_->running;
-    self->bus_->finished.notify();
+    self->bus_->end_loop();
 }
 
 Task<void> Delivery::loop() {
@@ -135,7 +66,7 @@ Task<void> Delivery::loop() {
 
 /// Sits an outage out; a notification must not turn that into a busy loop.
 Task<void> Delivery::pause() {
-    microseconds delay = full_jitter(bus_->options.retry_base, ++outages_, outage_cap);
+    microseconds delay = outage_delay(*bus_, ++outages_);
     SteadyTime end = bus_->clock.steady() + delay;
     while (!bus_->stopping && bus_->clock.steady() < end)
         co_await wakeup_.wait(end - bus_->clock.steady());
@@ -213,7 +144,7 @@ Task<Result<void>> Delivery::take_new() {
     Pass pass(std::move(*stored), waiting_, true);
     for (std::size_t i = 0; i < pass.entries.size(); ++i)
         if (!inbox_->subscribes(pass.entries[i].event.type)) pass.fates[i] = Pass::Fate::done;
-    Result<void> through = co_await work_through(pass);
+    Result<void> through = co_await handling_.work_through(pass);
     Result<void> settled = co_await settle(pass);
     if (!through) co_return through;
     co_return settled;
@@ -224,93 +155,19 @@ Task<Result<void>> Delivery::retry_due() {
     if (!stored) co_return stored.error();
     Pass pass(std::move(*stored), waiting_, false);
     rows_changed_ = true;
-    Result<void> through = co_await work_through(pass);
+    Result<void> through = co_await handling_.work_through(pass);
     Result<void> settled = co_await settle(pass);
     if (!through) co_return through;
     co_return settled;
-}
-
-/// Tries [from, to) in one transaction. When it rolls back because of one event, that event has had
-/// its try; those before it are done again as one transaction, those after it as the next. An error
-/// means that the consumer's database is away; what was decided before stands.
-Task<Result<void>> Delivery::work_through(Pass& pass) {
-    const std::size_t end = pass.entries.size();
-    std::size_t to = end;
-    while (pass.decided < end) {
-        if (!pass.fresh) to = pass.decided + 1;  // a retry has a transaction of its own
-        std::vector<std::size_t> chosen;
-        std::vector<Event> events;
-        for (std::size_t i = pass.decided; i < to; ++i) {
-            if (pass.fates[i] != Pass::Fate::open || pass.must_wait(i)) continue;
-            chosen.push_back(i);
-            events.push_back(pass.entries[i].event);
-        }
-        Consumed result;
-        if (!chosen.empty()) {
-            if (failpoint::hit("bus.before_consume"))
-                co_return unavailable("failpoint", "bus.before_consume");
-            result = co_await inbox_->consume(std::move(events));
-            if (failpoint::hit("bus.after_consume_before_cursor"))
-                co_return unavailable("failpoint", "bus.after_consume_before_cursor");
-        }
-        if (result.blame == Blame::database) co_return result.error;
-        if (result.blame == Blame::none) {
-            delivered_.add(static_cast<double>(result.applied));
-            if (result.applied > 0) bus_->took_effect(consumer());
-            for (std::size_t i : chosen)
-                pass.fates[i] = Pass::Fate::done;
-            pass.decided = to;
-            to = end;
-            continue;
-        }
-        if (result.blame == Blame::batch && chosen.size() > 1) {
-            to = chosen[chosen.size() / 2];
-            continue;
-        }
-        std::size_t culprit = result.blame == Blame::event ? chosen[result.at] : chosen.front();
-        bool patient = is_gap(result.error) || result.error.kind == ErrorKind::timeout;
-        pass.fail(culprit, judge(pass.entries[culprit], result.error, patient));
-        if (culprit == pass.decided) ++pass.decided;
-        to = culprit > pass.decided ? culprit : end;
-    }
-    co_return Result<void>();
-}
-
-Pending Delivery::judge(const Stored& stored, const Error& error, bool patient) const {
-    const EmbeddedBusOptions& options = bus_->options;
-    Pending row;
-    row.seq = stored.seq;
-    row.event_id = stored.event.id;
-    row.aggregate_id = stored.event.aggregate_id;
-    row.early = patient;
-    row.attempts = stored.attempts + (patient ? 0 : 1);
-    row.gaps = stored.gaps + (patient ? 1 : 0);
-    row.dead = row.attempts >= options.max_attempts || row.gaps >= gap_limit;
-    row.error = (error.code + ": " + error.detail).substr(0, error_length);
-    std::int64_t tries = patient ? row.gaps : row.attempts;
-    row.retry_at = bus_->clock.now() + full_jitter(options.retry_base, tries, patient_cap);
-    return row;
 }
 
 /// What became of the events that are decided.
 Settlement Delivery::settlement_of(const Pass& pass) const {
     Settlement settlement;
     settlement.cursor = position_;
-    for (std::size_t i = 0; i < pass.decided; ++i) {
-        const Stored& entry = pass.entries[i];
-        if (pass.fresh) settlement.cursor = entry.seq;
-        bool done = pass.fates[i] == Pass::Fate::done;
-        if (done && !pass.fresh) settlement.delivered.push_back(entry.seq);
-        if (!pass.fresh || pass.fates[i] != Pass::Fate::open) continue;
-        Pending behind;  // due as soon as what it waits for is through
-        behind.seq = entry.seq;
-        behind.event_id = entry.event.id;
-        behind.aggregate_id = entry.event.aggregate_id;
-        settlement.pending.push_back(std::move(behind));
-    }
-    for (const Pending& row : pass.rows)
-        if (pass.decided > 0 && row.seq <= pass.entries[pass.decided - 1].seq)
-            settlement.pending.push_back(row);
+    if (pass.fresh && pass.decided > 0) settlement.cursor = pass.entries[pass.decided - 1].seq;
+    if (!pass.fresh) settlement.delivered = pass.done();
+    settlement.pending = pass.pending();
     return settlement;
 }
 
@@ -325,27 +182,8 @@ Task<Result<void>> Delivery::settle(Pass& pass) {
         saved(settlement.cursor);
     }
     position_ = settlement.cursor;
-    for (const Pending& row : settlement.pending)
-        if (!row.error.empty()) report(row);
+    handling_.report(settlement.pending);
     co_return Result<void>();
-}
-
-void Delivery::report(const Pending& row) const {
-    if (row.dead) dead_.add();
-    Counter& counter = row.early ? gaps_ : failures_;
-    counter.add();
-    Level level = row.early ? Level::debug : Level::warn;
-    logger().log(
-        row.dead ? Level::error : level,
-        row.dead ? "event is a dead letter now" : "event failed",
-        {{"publisher", publisher_},
-         {"consumer", consumer()},
-         {"event_id", row.event_id},
-         {"aggregate_id", row.aggregate_id},
-         {"attempts", row.attempts},
-         {"gaps", row.gaps},
-         {"error", row.error}}
-    );
 }
 
 }  // namespace souk::events

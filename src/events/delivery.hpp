@@ -4,37 +4,14 @@
 #pragma once
 
 #include "events/bus_store.hpp"
-#include "events/inbox.hpp"
-#include "souk/background.hpp"
-#include "souk/metrics.hpp"
+#include "events/handling.hpp"
 
 #include <algorithm>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 
 namespace souk::events {
-
-/// What all loops of a bus share.
-struct BusContext {
-    BusContext(Executor executor, Clock& clock, Metrics& metrics, EmbeddedBusOptions options)
-        : executor(executor)
-        , clock(clock)
-        , metrics(metrics)
-        , options(options)
-        , finished(executor, clock) {}
-    Executor executor;
-    Clock& clock;
-    Metrics& metrics;
-    EmbeddedBusOptions options;
-    bool stopping = false;
-    std::size_t running = 0;  // loops
-    Wakeup finished;          // notified when a loop ends
-    // A handler of that module has committed, and with it perhaps events of its own: who relays
-    // them need not wait for its poll.
-    std::function<void(const std::string& module)> took_effect;
-};
 
 class Delivery {
 public:
@@ -65,18 +42,14 @@ public:
     void saved(std::int64_t seq) { saved_ = std::max(saved_, seq); }
 
 private:
-    struct Pass;
     Task<void> loop();
     Task<void> pause();
     Task<Result<bool>> step();
     Task<Result<void>> load_waiting();
     Task<Result<void>> take_new();
     Task<Result<void>> retry_due();
-    Task<Result<void>> work_through(Pass& pass);
     Task<Result<void>> settle(Pass& pass);
-    Pending judge(const Stored& stored, const Error& error, bool patient) const;
     Settlement settlement_of(const Pass& pass) const;
-    void report(const Pending& row) const;
     bool may_take_new() const;
     microseconds until_due() const;
 
@@ -84,11 +57,8 @@ private:
     std::string publisher_;
     std::shared_ptr<BusStore> store_;
     std::shared_ptr<Inbox> inbox_;
+    Handling handling_;
     Wakeup wakeup_;
-    Counter& delivered_;
-    Counter& failures_;
-    Counter& gaps_;
-    Counter& dead_;
     Gauge& lag_;
 
     std::int64_t head_ = 0;      // newest event known

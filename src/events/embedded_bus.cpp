@@ -1,5 +1,6 @@
 #include "events/event_bus.hpp"
 #include "events/publisher.hpp"
+#include "events/upkeep.hpp"
 #include "souk/log.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -12,10 +13,6 @@
 namespace souk::events {
 namespace {
 
-constexpr std::chrono::hours inbox_age{7 * 24};
-constexpr std::chrono::minutes inbox_interval{1};
-constexpr std::int64_t inbox_page = 500;
-constexpr int inbox_pages = 200;
 constexpr std::int64_t dead_letter_page = 1000;
 
 const Logger& logger() {
@@ -33,7 +30,7 @@ class State : public std::enable_shared_from_this<State> {
 public:
     State(Executor executor, Clock& clock, Metrics& metrics, EmbeddedBusOptions options)
         : bus_(std::make_shared<BusContext>(executor, clock, metrics, options))
-        , maintenance_(executor, clock) {}
+        , upkeep_(std::make_shared<Upkeep>(bus_)) {}
 
     const Executor& executor() const { return bus_->executor; }
     void add_publisher(std::string module, Database& database);
@@ -63,14 +60,11 @@ private:
 
     Result<void> connect();
     void look();
-    static Task<void> maintain(std::shared_ptr<State> self);
-    Task<Result<void>> prune(std::shared_ptr<Inbox> inbox);
 
     std::shared_ptr<BusContext> bus_;
-    Wakeup maintenance_;
+    std::shared_ptr<Upkeep> upkeep_;
     std::vector<Consumer> consumers_;
     std::vector<std::shared_ptr<Publisher>> publishers_;
-    std::vector<std::shared_ptr<Inbox>> inboxes_;
     std::atomic<bool> woken_ = false;
 };
 
@@ -93,7 +87,7 @@ Result<void> State::connect() {
             Result<void> added = inbox->subscribe(std::move(subscription));
             if (!added) return added;
         }
-        inboxes_.push_back(inbox);
+        upkeep_->add(inbox);
         for (const auto& publisher : publishers_)
             if (types.erase(publisher->name()) > 0) publisher->add(inbox);
         for (const auto& [name, unheard] : types)
@@ -129,7 +123,7 @@ Task<Result<void>> State::start(std::shared_ptr<State> self) {
         spawn(bus.executor, [publisher] { return Publisher::run(publisher); });
     }
     ++bus.running;
-    spawn(bus.executor, [self] { return maintain(self); });
+    spawn(bus.executor, [upkeep = self->upkeep_] { return Upkeep::run(upkeep); });
     co_return Result<void>();
 }
 
@@ -153,7 +147,7 @@ void State::halt() {
     look();
     for (const auto& publisher : publishers_)
         publisher->notify_deliveries();
-    maintenance_.notify();
+    upkeep_->notify();
 }
 
 Task<void> State::stop(std::shared_ptr<State> self, Deadline deadline) {
@@ -218,35 +212,6 @@ Task<Result<void>> State::drop_dead(
         if (*dropped) co_return Result<void>();
     }
     co_return no_dead_letter();
-}
-
-Task<void> State::maintain(std::shared_ptr<State> self) {
-    BusContext& bus = *self->bus_;
-    while (!bus.stopping) {
-        for (const auto& inbox : self->inboxes_) {
-            Result<void> pruned = co_await self->prune(inbox);
-            if (!pruned)
-                logger().warn(
-                    "inbox not pruned",
-                    {{"consumer", inbox->consumer()}, {"error", pruned.error().detail}}
-                );
-        }
-        if (!bus.stopping) co_await self->maintenance_.wait(inbox_interval);
-    }
-    --bus.running;
-    bus.finished.notify();
-}
-
-Task<Result<void>> State::prune(std::shared_ptr<Inbox> inbox) {
-    Timestamp before = bus_->clock.now() - inbox_age;
-    std::string after;
-    for (int page = 0; page < inbox_pages && !bus_->stopping; ++page) {
-        Result<std::string> next = co_await inbox->prune(before, after, inbox_page);
-        if (!next) co_return next.error();
-        if (next->empty()) break;
-        after = std::move(*next);
-    }
-    co_return Result<void>();
 }
 
 /// Callers may run on any thread; the bus does all its work on its own executor.

@@ -44,12 +44,14 @@ public:
     virtual std::string fault() const { return {}; }
 };
 
-struct EmbeddedBusOptions {
+/// How a consumer is served, whatever brings the events.
+struct BusRules {
     std::size_t batch = 256;       // events handled in one commit of the consumer
     int max_attempts = 5;          // then dead letter
     milliseconds poll{1000};       // besides wake()
     milliseconds retry_base{100};  // doubled with each failure, full jitter
 };
+using EmbeddedBusOptions = BusRules;
 
 std::unique_ptr<EventBus> make_embedded_bus(
     Executor executor, Clock& clock, Metrics& metrics, EmbeddedBusOptions options = {}

@@ -45,8 +45,7 @@ Task<Result<void>> Publisher::open() {
 
 Task<void> Publisher::run(std::shared_ptr<Publisher> self) {
     co_await self->loop();
-    --self->bus_->running;
-    self->bus_->finished.notify();
+    self->bus_->end_loop();
 }
 
 Task<void> Publisher::loop() {
