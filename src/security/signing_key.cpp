@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 namespace souk::security {
@@ -56,8 +57,9 @@ Result<std::string> read_seed(const std::filesystem::path& path) {
 
 /// Makes `path` hold `seed`, whole or not at all; leaves a key that is there already in its place.
 Result<void> write_seed(const std::filesystem::path& path, std::string_view seed) {
-    const auto temporary = path.string() + "." + std::to_string(static_cast<long>(::getpid()));
-    const File file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    // A name of nobody else's: containers that share the folder often share a process id, too.
+    std::string temporary = path.string() + ".XXXXXX";
+    const File file(::mkostemp(temporary.data(), O_CLOEXEC));  // mode 0600
     if (!file.is_open()) return key_error(path, std::strerror(errno));
     std::string text = to_base64url(seed) + "\n";
     const bool written =

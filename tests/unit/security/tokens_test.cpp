@@ -7,7 +7,11 @@
 #include <sodium.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <fstream>
+#include <latch>
+#include <thread>
 
 using namespace souk;
 using namespace souk::security;
@@ -314,5 +318,30 @@ TEST_CASE("the signing key is made once, kept private and never replaced in sile
     CHECK(malformed.error().detail.find(file.string()) != std::string::npos);
 
     CHECK_FALSE(SigningKeyPair::load_or_create(folder / "absent" / "signing.key").has_value());
+    std::filesystem::remove_all(folder);
+}
+
+TEST_CASE("processes that start at once over one folder have one signing key") {
+    const auto folder =
+        std::filesystem::temp_directory_path() / fmt::format("souk-keys-{}", getpid());
+    for (int round = 0; round < 20; ++round) {
+        std::filesystem::remove_all(folder);
+        std::filesystem::create_directories(folder);
+        constexpr int processes = 8;  // threads: the same process id, as in containers
+        std::latch start(processes);
+        std::vector<std::string> kids(processes);
+        std::vector<std::thread> threads;
+        for (std::string& kid : kids)
+            threads.emplace_back([&] {
+                start.arrive_and_wait();
+                auto key = SigningKeyPair::load_or_create(folder / "signing.key");
+                if (key) kid = key->kid();
+            });
+        for (std::thread& thread : threads)
+            thread.join();
+        CHECK_FALSE(kids.front().empty());
+        CHECK(std::count(kids.begin(), kids.end(), kids.front()) == processes);
+        CHECK(std::distance(std::filesystem::directory_iterator(folder), {}) == 1);
+    }
     std::filesystem::remove_all(folder);
 }
