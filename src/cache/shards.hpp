@@ -22,6 +22,12 @@ public:
         return shards_[std::hash<std::string_view>{}(key) % shards_.size()];
     }
 
+    template <class Action>
+    void each(Action action) {
+        for (Shard& shard : shards_)
+            action(shard);
+    }
+
 private:
     static constexpr std::size_t max_shards = 16;
     std::deque<Shard> shards_;  // never moves them: they hold a lock

@@ -4,12 +4,14 @@
 #include "cache/memory.hpp"
 #include "souk/cache.hpp"
 #include "support/run_task.hpp"
+#include "unit/cache/redis_world.hpp"
 
 #include <catch2/catch.hpp>
 
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 
 using namespace souk;
 
@@ -30,6 +32,15 @@ public:
         test::run_task(context_, cache().put(key, std::move(value), ttl));
     }
     void erase(std::string_view key) { test::run_task(context_, cache().erase(key)); }
+    CacheLookup lookup(std::string_view key, milliseconds lease_ttl = seconds(60)) {
+        return test::run_task(context_, cache().lookup(key, lease_ttl));
+    }
+    void fill(std::string_view key, std::uint64_t lease, std::string value) {
+        test::run_task(context_, cache().fill(key, lease, std::move(value), seconds(60)));
+    }
+    void abandon(std::string_view key, std::uint64_t lease) {
+        test::run_task(context_, cache().abandon(key, lease));
+    }
     RateDecision take(std::string_view key, std::int64_t limit, seconds window) {
         return test::run_task(context_, limiter().take(key, limit, window));
     }
@@ -50,10 +61,26 @@ private:
     std::unique_ptr<RateLimiter> limiter_ = cache::make_memory_rate_limiter(clock_, 1000);
 };
 
+/// Keys of its own on the server of this test run.
+class RedisFixture final : public CacheFixture {
+public:
+    Cache& cache() override { return replica_->cache(); }
+    RateLimiter& limiter() override { return replica_->limiter(); }
+    void pass(milliseconds time) override { std::this_thread::sleep_for(time); }
+
+private:
+    std::unique_ptr<test::RedisReplica> replica_ = test::RedisReplica::connected(
+        test::RedisReplica::options(test::Services::shared().redis_url())
+    );
+};
+
 using Factory = std::pair<std::string, std::function<std::unique_ptr<CacheFixture>()>>;
 
 std::vector<Factory> factories() {
-    return {Factory("memory", [] { return std::make_unique<MemoryFixture>(); })};
+    return {
+        Factory("memory", [] { return std::make_unique<MemoryFixture>(); }),
+        Factory("redis", [] { return std::make_unique<RedisFixture>(); }),
+    };
 }
 
 std::unique_ptr<CacheFixture> make_fixture() {
@@ -106,6 +133,71 @@ TEST_CASE("a value without time to live is not kept", "[cache][contract]") {
     fixture->put("a", "1", seconds(60));
     fixture->put("a", "2", milliseconds(0));
     CHECK_FALSE(fixture->get("a"));
+}
+
+TEST_CASE("who misses first gets the lease to fill, the others none", "[cache][contract]") {
+    auto fixture = make_fixture();
+    const CacheLookup first = fixture->lookup("a");
+    CHECK_FALSE(first.value);
+    CHECK(first.lease != 0);
+    CHECK_FALSE(first.being_filled);
+    const CacheLookup second = fixture->lookup("a");
+    CHECK_FALSE(second.value);
+    CHECK(second.lease == 0);
+    CHECK(second.being_filled);
+    CHECK_FALSE(fixture->get("a"));
+    fixture->fill("a", first.lease, "1");
+    CHECK(fixture->get("a") == "1");
+    const CacheLookup third = fixture->lookup("a");
+    CHECK(third.value == "1");
+    CHECK(third.lease == 0);
+    CHECK_FALSE(third.being_filled);
+}
+
+TEST_CASE("a value read before an erase does not come in after it", "[cache][contract]") {
+    auto fixture = make_fixture();
+    const CacheLookup before = fixture->lookup("a");
+    fixture->erase("a");
+    fixture->fill("a", before.lease, "stale");
+    CHECK_FALSE(fixture->get("a"));
+
+    const CacheLookup again = fixture->lookup("a");
+    REQUIRE(again.lease != 0);
+    fixture->erase("a");
+    const CacheLookup after = fixture->lookup("a");
+    REQUIRE(after.lease != 0);
+    fixture->fill("a", again.lease, "stale");  // while another one has the lease
+    CHECK_FALSE(fixture->get("a"));
+    fixture->fill("a", after.lease, "fresh");
+    fixture->fill("a", again.lease, "stale");
+    CHECK(fixture->get("a") == "fresh");
+}
+
+TEST_CASE("a put ends the lease", "[cache][contract]") {
+    auto fixture = make_fixture();
+    const CacheLookup before = fixture->lookup("a");
+    fixture->put("a", "newer", seconds(60));
+    fixture->fill("a", before.lease, "older");
+    CHECK(fixture->get("a") == "newer");
+}
+
+TEST_CASE("a lease that ran out fills nothing, and the next one gets one", "[cache][contract]") {
+    auto fixture = make_fixture();
+    const CacheLookup slow = fixture->lookup("a", milliseconds(200));
+    fixture->pass(milliseconds(300));
+    const CacheLookup next = fixture->lookup("a");
+    CHECK(next.lease != 0);
+    fixture->fill("a", slow.lease, "late");
+    CHECK_FALSE(fixture->get("a"));
+}
+
+TEST_CASE("a lease given back is there for the next one", "[cache][contract]") {
+    auto fixture = make_fixture();
+    const CacheLookup first = fixture->lookup("a");
+    fixture->abandon("a", first.lease + 1);  // another one's
+    CHECK(fixture->lookup("a").being_filled);
+    fixture->abandon("a", first.lease);
+    CHECK(fixture->lookup("a").lease != 0);
 }
 
 TEST_CASE("a limiter allows as many as the limit, then refuses", "[cache][contract]") {

@@ -33,10 +33,13 @@ public:
     virtual std::string fault() const = 0;
 };
 
-/// Connects once. That no server answers is no error (it is logged, and tried again); errors:
-/// `invalid` "redis_url", `unavailable` "redis_auth" (wrong password or no right), with words that
-/// say what to do. The connection lives on `home`; calls may come from any thread. The result may
-/// be destroyed on any thread, also after `home` has stopped, when no call is in flight.
+/// Connects once. That no server answers is no error (it is logged, and tried again for ever);
+/// what waiting does not mend is, with words that say what to do: `invalid` "redis_url",
+/// "redis_ca", "redis_password_file" (they cannot be used), `unavailable` "redis_auth" (wrong
+/// password or no right), "redis_version" (older than 6.0), "redis_database" (no such number),
+/// "redis_tls" (the certificate is not the host's). The connections live on `home`; calls may come
+/// from any thread. `clock` and `metrics` must outlive the last run of `home`. The result may be
+/// destroyed on any thread, also after `home` has stopped, when no call is in flight.
 Task<Result<std::unique_ptr<Redis>>> open_redis(
     RedisOptions options, Executor home, Clock& clock, Metrics& metrics
 );
