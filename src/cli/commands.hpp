@@ -68,4 +68,22 @@ struct VerifyOptions {
 };
 int verify(const VerifyOptions& options);
 
+struct DeadLetterOptions {
+    CommonOptions common;
+    std::string consumer;
+    std::string event_id;
+    bool all = false;  // of replay: instead of an event's id
+    bool as_json = false;
+};
+int list_dead_letters(const DeadLetterOptions& options);
+int replay_dead_letter(const DeadLetterOptions& options);
+int drop_dead_letter(const DeadLetterOptions& options);
+
+struct DoctorOptions {
+    CommonOptions common;
+    std::vector<std::string> modules;  // empty: all
+    bool as_json = false;
+};
+int doctor(const DoctorOptions& options);
+
 }  // namespace souk::cli

@@ -24,6 +24,7 @@ Examples:
   souk config show                     every setting, its value, where it came from
   souk topology                        what the shop is made of
   souk verify                          whether the books agree with each other
+  souk doctor                          whether all that is configured works
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.)";
 
@@ -42,6 +43,8 @@ public:
         add_config();
         add_trade();
         add_verify();
+        add_doctor();
+        add_events();
         add_healthcheck();
         add("version", "Print the version", [] {
             fmt::print("{}\n", SOUK_VERSION);
@@ -104,12 +107,16 @@ private:
             ->trigger_on_parse();
     }
 
+    static void add_modules(CLI::App* command, std::vector<std::string>& modules) {
+        command->add_option("--modules", modules, "Load only these, comma-separated [all]")
+            ->delimiter(',')
+            ->type_name("A,B");
+    }
+
     void add_serve() {
         CLI::App* command = add("serve", "Run the shop", [this] { return cli::serve(serve_); });
         add_common(command, serve_.common);
-        command->add_option("--modules", serve_.modules, "Load only these, comma-separated [all]")
-            ->delimiter(',')
-            ->type_name("A,B");
+        add_modules(command, serve_.modules);
         add_setting(command, serve_.common, "--port", "http.port", "Public port, 0: any [3000]");
         add_setting(
             command,
@@ -267,8 +274,62 @@ private:
         command->footer("\nExits 1 when a promise is broken. Works beside a running server.");
     }
 
+    void add_doctor() {
+        CLI::App* command =
+            add("doctor", "Try everything that is configured, and say how to mend it", [this] {
+                return cli::doctor(doctor_);
+            });
+        add_common(command, doctor_.common);
+        add_modules(command, doctor_.modules);
+        command->add_flag("--json", doctor_.as_json, "For programs");
+        command->footer("\nChanges nothing, and works beside a running server. Exits 1 on a fault."
+        );
+    }
+
+    void add_events() {
+        CLI::App* events = app_.add_subcommand("events", "What modules tell each other");
+        events->require_subcommand(1);
+        CLI::App* dead =
+            events->add_subcommand("dead", "Dead letters: events that a module could not handle");
+        dead->require_subcommand(1);
+        CLI::App* list = add(
+            "list",
+            "Show them, with the last error of each",
+            [this] { return cli::list_dead_letters(dead_); },
+            dead
+        );
+        add_common(list, dead_.common);
+        list->add_flag("--json", dead_.as_json, "For programs, with the events' data");
+        add_replay(dead);
+        CLI::App* drop = add(
+            "drop", "Forget one for good", [this] { return cli::drop_dead_letter(dead_); }, dead
+        );
+        add_common(drop, dead_.common);
+        drop->add_option("consumer", dead_.consumer, "The module that could not handle it")
+            ->required();
+        drop->add_option("event", dead_.event_id, "The event's id, evt_...")->required();
+    }
+
+    void add_replay(CLI::App* dead) {
+        CLI::App* replay = dead->add_subcommand("replay", "Let the module try again");
+        add_common(replay, dead_.common);
+        replay->add_option("consumer", dead_.consumer, "The module that could not handle it")
+            ->required();
+        CLI::Option* event = replay->add_option("event", dead_.event_id, "The event's id, evt_...");
+        CLI::Option* all = replay->add_flag("--all", dead_.all, "All of this module's");
+        event->excludes(all);
+        replay->callback([this, event, all] {
+            if (event->count() == 0 && all->count() == 0)
+                throw CLI::RequiredError("replay: an event's id or --all");
+            run_ = [this] { return cli::replay_dead_letter(dead_); };
+        });
+        replay->footer("\nMend the cause first. Other events of the aggregate have gone on.");
+    }
+
     CLI::App app_;
     Run run_;
+    DoctorOptions doctor_;
+    DeadLetterOptions dead_;
     ServeOptions serve_;
     CommonOptions migrate_;
     SeedOptions seed_;
