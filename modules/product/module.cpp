@@ -22,7 +22,8 @@ constexpr milliseconds chores_interval = std::chrono::minutes(1);
 class ProductModule final : public Module {
 public:
     explicit ProductModule(ModuleDeps deps)
-        : services_(deps.database, deps.clock, deps.log)
+        : rendered_(deps.cache, deps.clock)
+        , services_(deps.database, deps.clock, deps.log, &rendered_)
         , api_(services_)
         , old_holds_(deps.metrics.gauge(
               "product_holds_overdue", "Orders that hold stock for longer than hold_alarm_age"
@@ -61,6 +62,7 @@ private:
         co_await app::forget_old_requests(services_);
     }
 
+    app::CatalogueCache rendered_;
     app::Services services_;
     app::LocalApi api_;
     Gauge& old_holds_;

@@ -4,14 +4,16 @@ namespace souk::product::app {
 
 namespace {
 
-/// Who may change products reads what they wrote; who only browses may see a replica's.
 store::Freshness freshness_for(const Identity& caller) {
-    const bool writes =
-        caller.may("products:write") || caller.may("products:import") || caller.may("stock:write");
-    return writes ? store::Freshness::current : store::Freshness::may_lag;
+    return reads_current(caller) ? store::Freshness::current : store::Freshness::may_lag;
 }
 
 }  // namespace
+
+bool reads_current(const Identity& caller) {
+    return caller.may("products:write") || caller.may("products:import") ||
+           caller.may("stock:write");
+}
 
 Task<Result<std::vector<domain::Product>>> list_products(
     Services& services, CallContext ctx, ListFilter filter

@@ -13,6 +13,9 @@ using store::Position;
 using store::ReservationRow;
 using store::StockRow;
 
+/// Who may change products reads what they wrote, from neither replica nor cache.
+bool reads_current(const Identity& caller);
+
 /// Published products, newest first. A caller who cannot have written them may get a replica's.
 Task<Result<std::vector<domain::Product>>> list_products(
     Services& services, CallContext ctx, ListFilter filter

@@ -1,6 +1,7 @@
 // What the use cases of this module work with. One object, made by module.cpp.
 #pragma once
 
+#include "app/catalogue_cache.hpp"
 #include "souk/clock.hpp"
 #include "souk/database.hpp"
 #include "souk/log.hpp"
@@ -8,11 +9,13 @@
 namespace souk::product::app {
 
 struct Services {
-    Services(Database& database, Clock& clock, Logger log)
-        : database(database), clock(clock), log(std::move(log)) {}
+    /// Without `rendered`, every answer is made anew.
+    Services(Database& database, Clock& clock, Logger log, CatalogueCache* rendered = nullptr)
+        : database(database), clock(clock), log(std::move(log)), rendered(rendered) {}
     Database& database;
     Clock& clock;
     const Logger log;
+    CatalogueCache* const rendered;
 };
 
 }  // namespace souk::product::app

@@ -7,6 +7,8 @@
 #include "http/decode.hpp"
 #include "http/encode.hpp"
 
+#include <fmt/format.h>
+
 #include <charconv>
 
 namespace souk::product::http_api {
@@ -17,6 +19,8 @@ using http::Request;
 using http::Response;
 
 constexpr std::size_t max_search = 100;  // bytes
+constexpr std::size_t max_id = 40;       // ours are shorter; others are not worth a key
+constexpr const char* json_type = "application/json";
 
 Error bad_cursor() {
     return invalid("bad_cursor", "the cursor was not made by this API");
@@ -115,13 +119,15 @@ json::array to_array(const std::vector<Row>& rows) {
     return data;
 }
 
-}  // namespace
+bool may_be_rendered_before(const app::Services& services, const CallContext& ctx) {
+    return services.rendered != nullptr && !app::reads_current(ctx.identity);
+}
 
-Answer list_products(app::Services& services, CallContext ctx, Request request) {
-    auto filter = read_filter(request);
-    if (!filter) co_return filter.error();
-    const std::size_t limit = filter->limit++;  // one more shows whether more follow
-    auto products = co_await app::list_products(services, std::move(ctx), std::move(*filter));
+Task<Result<std::string>> render_page(
+    app::Services& services, CallContext ctx, app::ListFilter filter
+) {
+    const std::size_t limit = filter.limit++;  // one more shows whether more follow
+    auto products = co_await app::list_products(services, std::move(ctx), std::move(filter));
     if (!products) co_return products.error();
     std::string next;
     if (products->size() > limit) {
@@ -129,20 +135,70 @@ Answer list_products(app::Services& services, CallContext ctx, Request request) 
         const domain::Product& last = products->back();
         next = two_part_cursor(std::to_string(to_micros(last.created_at)), last.id);
     }
-    co_return http::page(to_array(*products), next);
+    co_return http::page(to_array(*products), next).body;
+}
+
+/// The ETag, a line's end, the body; empty for what is not there, which may be remembered, too.
+Task<Result<std::string>> render_item(app::Services& services, CallContext ctx, std::string id) {
+    auto product = co_await app::get_product(services, std::move(ctx), std::move(id));
+    if (product) co_return etag_of(*product) + '\n' + json::serialize(to_json(*product));
+    if (product.error().kind != ErrorKind::not_found) co_return product.error();
+    co_return std::string();
+}
+
+/// A product, or that the caller has it already.
+Response shown(const Request& request, const std::string& etag, std::string body) {
+    Response response(304, {}, {});
+    if (!matches(request.headers.get("if-none-match"), etag))
+        response = Response(200, json_type, std::move(body));
+    response.headers.set("ETag", etag);
+    return response;
+}
+
+Task<void> show_change(app::Services& services) {
+    if (services.rendered != nullptr) co_await services.rendered->changed();
+}
+
+}  // namespace
+
+Answer list_products(app::Services& services, CallContext ctx, Request request) {
+    auto filter = read_filter(request);
+    if (!filter) co_return filter.error();
+    const bool first_page = !request.query_param("cursor") && filter->search.empty();
+    if (!first_page || !may_be_rendered_before(services, ctx)) {
+        auto page = co_await render_page(services, std::move(ctx), std::move(*filter));
+        if (!page) co_return page.error();
+        co_return Response(200, json_type, std::move(*page));
+    }
+    std::string question = fmt::format("list:{}:{}", filter->limit, filter->category);
+    const Deadline deadline = ctx.deadline;
+    ReadThrough::Load render = [&services, ctx = std::move(ctx), filter = std::move(*filter)] {
+        return render_page(services, ctx, filter);
+    };
+    auto page =
+        co_await services.rendered->answer(std::move(question), deadline, std::move(render));
+    if (!page) co_return page.error();
+    co_return Response(200, json_type, std::move(*page));
 }
 
 Answer get_product(app::Services& services, CallContext ctx, Request request) {
     std::string id(request.param("id"));
-    auto product = co_await app::get_product(services, std::move(ctx), std::move(id));
-    if (!product) co_return product.error();
-    const std::string etag = etag_of(*product);
-    if (matches(request.headers.get("if-none-match"), etag)) {
-        Response unchanged(304, {}, {});
-        unchanged.headers.set("ETag", etag);
-        co_return unchanged;
+    if (!may_be_rendered_before(services, ctx) || id.size() > max_id) {
+        auto product = co_await app::get_product(services, std::move(ctx), std::move(id));
+        if (!product) co_return product.error();
+        co_return shown(request, etag_of(*product), json::serialize(to_json(*product)));
     }
-    co_return with_etag(*product);
+    std::string question = "item:" + id;
+    const Deadline deadline = ctx.deadline;
+    ReadThrough::Load render = [&services, ctx = std::move(ctx), id = std::move(id)] {
+        return render_item(services, ctx, id);
+    };
+    auto item =
+        co_await services.rendered->answer(std::move(question), deadline, std::move(render));
+    if (!item) co_return item.error();
+    const auto line_end = item->find('\n');
+    if (line_end == std::string::npos) co_return not_found("no such product");
+    co_return shown(request, item->substr(0, line_end), item->substr(line_end + 1));
 }
 
 Answer post_product(app::Services& services, CallContext ctx, Request request) {
@@ -150,6 +206,7 @@ Answer post_product(app::Services& services, CallContext ctx, Request request) {
     if (!input) co_return input.error();
     auto product = co_await app::create_product(services, std::move(*input), ctx.deadline);
     if (!product) co_return product.error();
+    co_await show_change(services);
     Response response = with_etag(*product, 201);
     response.headers.set("Location", "/api/products/" + product->id);
     co_return response;
@@ -165,6 +222,7 @@ Answer patch_product(app::Services& services, CallContext ctx, Request request) 
         services, std::move(id), *version, std::move(*change), ctx.deadline
     );
     if (!product) co_return product.error();
+    co_await show_change(services);
     co_return with_etag(*product);
 }
 
@@ -180,7 +238,8 @@ Answer post_stock(app::Services& services, CallContext ctx, Request request) {
     auto answer =
         co_await app::change_stock(services, std::move(change), &render_stock, ctx.deadline);
     if (!answer) co_return answer.error();
-    Response response(200, "application/json", std::move(answer->body));
+    co_await show_change(services);
+    Response response(200, json_type, std::move(answer->body));
     if (answer->replayed) response.headers.set("Idempotency-Replayed", "true");
     co_return response;
 }
@@ -190,6 +249,7 @@ Answer post_import(app::Services& services, CallContext ctx, Request request) {
     if (!products) co_return products.error();
     auto outcome = co_await app::import_products(services, std::move(*products), ctx.deadline);
     if (!outcome) co_return outcome.error();
+    co_await show_change(services);
     co_return Response::json(to_json(*outcome));
 }
 
