@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # A fresh shop in a folder of its own, half a year of trade through it, its books judged, the shop
-# stopped. Called by `make replay` with FILE (the data set), STACK (embedded) and JSON (where the
-# report goes, optional); PRESET chooses the build (release). Exits non-zero when a figure differs.
+# stopped. Called by `make replay` with FILE (the data set), STACK (embedded; servers: PostgreSQL,
+# Redis and RabbitMQ, started for it and stopped after) and JSON (where the report goes, optional);
+# PRESET chooses the build (release). Exits non-zero when a figure differs.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -9,10 +10,12 @@ file=${FILE:?FILE is the data set: make replay FILE=path/to/online-retail.csv.gz
 stack=${STACK:-embedded}
 souk=$PWD/build/${PRESET:-release}/souk
 
-if [[ $stack != embedded ]]; then
-    echo "replay: no stack '$stack' in this version; there is: embedded" >&2
+if [[ $stack != embedded && $stack != servers ]]; then
+    echo "replay: no stack '$stack'; there are: embedded, servers" >&2
     exit 2
 fi
+# Servers that the caller's own shop uses are none of ours.
+unset DATABASE_URL REDIS_URL RABBITMQ_URL
 
 data=$(mktemp -d "${TMPDIR:-/tmp}/souk-replay.XXXXXX")
 server=
@@ -21,12 +24,21 @@ stop() {
         kill -TERM "$server" 2>/dev/null || :
         wait "$server" || :
     fi
+    [[ ! -d $data/services ]] || tests/support/services.sh remove "$data/services"
     rm -rf "$data"
 }
 trap stop EXIT
 
 step() { echo "replay: $*" >&2; }
 
+if [[ $stack == servers ]]; then
+    step 'PostgreSQL, Redis and RabbitMQ of its own'
+    chmod 0711 "$data" # the servers are other users when this one is root
+    tests/support/services.sh start --owner $$ "$data/services" >&2
+    # shellcheck source=/dev/null
+    source "$data/services/env"
+    "$souk" doctor --data "$data/shop" >&2
+fi
 step "a fresh shop in $data"
 "$souk" seed --data "$data/shop" --account importer@shop.example --role importer \
     --credentials "$data/importer.json"

@@ -143,7 +143,7 @@ launch_postgres() {
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
 max_connections = 300
-shared_buffers = 64MB
+shared_buffers = 128MB
 fsync = on
 max_wal_size = 512MB
 log_line_prefix = '%m [%p] %q%u@%d '
