@@ -4,6 +4,7 @@
 #include "database/sqlite/sqlite_database.hpp"
 #include "souk/events.hpp"
 #include "support/process.hpp"
+#include "support/result_text.hpp"
 #include "support/run_task.hpp"
 #include "support/services.hpp"
 #include "support/shop.hpp"

@@ -49,7 +49,7 @@ struct World {
         request.body = std::move(body);
         const auto match = router.match(request);
         REQUIRE(match.route != nullptr);
-        const CallContext ctx;
+        const CallContext ctx(Deadline::never());
         return test::run_task(match.route->handler(ctx, request));
     }
 
