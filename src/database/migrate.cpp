@@ -1,5 +1,6 @@
 #include "database/migrate.hpp"
 
+#include "database/postgres/lexer.hpp"
 #include "database/script.hpp"
 #include "database/sqlite/files.hpp"
 #include "souk/id.hpp"
@@ -27,6 +28,13 @@ constexpr Statement insert_applied{
     "migrate.insert",
     "INSERT INTO souk_migrations (name, checksum, applied_at) VALUES ($1, $2, $3) "
     "ON CONFLICT (name) DO NOTHING"};
+// Held to the end of the transaction: of several processes that start at once one goes on.
+constexpr Statement lock_schema{
+    "migrate.lock",
+    "SELECT 0",
+    "SELECT count(*) FROM (SELECT "
+    "pg_advisory_xact_lock(hashtextextended('souk_migrations.' || current_schema(), 0))) AS "
+    "locked"};
 constexpr Statement count_tables{
     "migrate.count_tables",
     "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name <> 'souk_migrations' "
@@ -54,13 +62,18 @@ Result<Steps> steps_of(const std::vector<Migration>& migrations, Dialect dialect
             throw std::logic_error("two migrations are named " + std::string(migration.name));
         auto part = part_for(migration.sql, dialect);
         if (!part) return part.error();
-        steps.emplace_back(migration, split_statements(*part));
+        bool sqlite = dialect == Dialect::sqlite;
+        steps.emplace_back(
+            migration, sqlite ? split_statements(*part) : postgres::split_script(*part)
+        );
     }
     return steps;
 }
 
 Task<Result<void>> read_applied(Transaction& tx, Applied& applied) {
     applied.clear();
+    auto locked = co_await tx.execute(lock_schema);
+    if (!locked) co_return locked.error();
     auto created = co_await tx.execute(create_table);
     if (!created) co_return created.error();
     auto rows = co_await tx.execute(select_applied);
@@ -107,12 +120,16 @@ Task<Result<void>> copy_first(Transaction& tx, std::string name) {
     co_return copy_database(path, fmt::format("{}.before-{}", path, name));
 }
 
-Task<Result<void>> apply(Transaction& tx, const Step& step, Timestamp now) {
+Task<Result<void>> apply(Transaction& tx, const Step& step, Timestamp now, bool& mine) {
+    mine = false;
+    auto locked = co_await tx.execute(lock_schema);
+    if (!locked) co_return locked.error();
     // First the row: of several processes that start at once one inserts it.
     Params row = bind(step.name, step.checksum, now);
     auto inserted = co_await tx.execute(insert_applied, std::move(row));
     if (!inserted) co_return inserted.error();
     if (inserted->affected() == 0) co_return Result<void>();
+    mine = true;
     for (const std::string& sql : step.statements) {
         Statement statement{{}, sql};
         auto done = co_await tx.execute(statement);
@@ -155,10 +172,13 @@ Task<Result<MigrationReport>> migrate(
             if (!copied) co_return copied.error();
         }
         Timestamp now = clock.now();
-        TransactionBody body = [&step, now](Transaction& tx) { return apply(tx, step, now); };
+        bool mine = false;
+        TransactionBody body = [&step, now, &mine](Transaction& tx) {
+            return apply(tx, step, now, mine);
+        };
         auto done = co_await database.transact(std::move(body), Deadline::never());
         if (!done) co_return done.error();
-        report.applied.push_back(step.name);
+        if (mine) report.applied.push_back(step.name);
     }
     co_return report;
 }

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "database/sqlite/connection.hpp"
-#include "database/sqlite/request.hpp"
+#include "database/request.hpp"
 
 #include <condition_variable>
 #include <deque>

@@ -55,6 +55,7 @@ public:
     void close(Error error) { failed_ = std::move(error); }
     const std::optional<Error>& failed() const { return failed_; }
     std::size_t bytes() const { return bytes_; }
+    std::vector<std::function<void()>> take_hooks() { return std::move(after_commit_); }
 
 private:
     Result<Rows> run(const Statement& statement, const Params& params) {
@@ -155,8 +156,12 @@ void Writer::commit_batch(std::shared_ptr<TransactRequest> first) {
     if (!collect(std::move(first), batch)) return;
     if (auto committed = commit(); !committed) return fail_all(batch, committed.error());
     if (options_.committed) options_.committed(batch.size());
-    for (auto& request : batch)
+    for (auto& request : batch) {
+        if (request->result && !request->failure)
+            for (const auto& hook : request->after_commit)
+                hook();
         request->answer();
+    }
     batch.clear();
     tidy_log();
 }
@@ -245,6 +250,7 @@ Result<void> Writer::run_body(TransactRequest& request) {
     }
     if (failure) std::rethrow_exception(failure);
     if (result && transaction.failed()) return *transaction.failed();
+    if (result) request.after_commit = transaction.take_hooks();
     return result;
 }
 

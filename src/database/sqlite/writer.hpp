@@ -4,13 +4,14 @@
 // themselves, since requests gather while the disk syncs.
 #pragma once
 
+#include "database/request.hpp"
 #include "database/sqlite/connection.hpp"
-#include "database/sqlite/request.hpp"
 
 #include <boost/asio/io_context.hpp>
 
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <thread>
 
 namespace souk::database {
@@ -20,6 +21,7 @@ public:
     TransactRequest(std::shared_ptr<base::Signal> signal, TransactionBody body, Deadline deadline)
         : Request(std::move(signal), deadline), body(std::move(body)) {}
     TransactionBody body;
+    std::vector<std::function<void()>> after_commit;  // the body's wishes
     Result<void> result;
 };
 

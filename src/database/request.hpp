@@ -17,6 +17,7 @@ class Request {
 public:
     explicit Request(std::shared_ptr<base::Signal> signal, Deadline deadline)
         : deadline(deadline), signal_(std::move(signal)) {}
+    virtual ~Request() = default;
 
     /// Driver: runs `work` unless nobody waits any more. The coroutine cannot go away meanwhile.
     template <class Work>
@@ -39,12 +40,23 @@ public:
     /// Coroutine: waits no more. Tells whether the driver had begun.
     bool leave() {
         std::lock_guard lock(mutex_);
+        if (signal_) abandoned();
         signal_.reset();
         return begun_;
     }
 
+    /// Driver: whether somebody waits for the answer.
+    bool attended() {
+        std::lock_guard lock(mutex_);
+        return signal_ != nullptr;
+    }
+
     const Deadline deadline;
     std::exception_ptr failure;  // set before answer(), read after
+
+protected:
+    /// The coroutine leaves without an answer: lets go of what refers to its frame. Under the lock.
+    virtual void abandoned() {}
 
 private:
     std::mutex mutex_;

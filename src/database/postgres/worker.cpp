@@ -1,0 +1,201 @@
+#include "database/postgres/worker.hpp"
+
+#include "souk/failpoint.hpp"
+
+#include <fmt/format.h>
+
+namespace souk::database::postgres {
+namespace {
+
+constexpr Statement commit_statement{"postgres.commit", "COMMIT"};
+constexpr Statement rollback_statement{"postgres.rollback", "ROLLBACK"};
+
+constexpr int runs_limit = 6;
+constexpr auto idle_limit = seconds(10);
+constexpr auto for_ever = std::chrono::hours(24);
+// How long the end of a transaction may take beyond its deadline, before the connection is given
+// up.
+constexpr auto end_limit = seconds(1);
+
+Error commit_unknown(std::string_view why) {
+    return unavailable(
+        "commit_unknown",
+        fmt::format("the connection broke during COMMIT, it may have happened: {}", why)
+    );
+}
+
+void run_hooks(const std::vector<std::function<void()>>& hooks) {
+    for (const auto& hook : hooks)
+        hook();
+}
+
+}  // namespace
+
+Pool::Worker::Worker(Pool& pool, bool sure)
+    : pool_(pool)
+    , sure_(sure)
+    , clock_(pool_.connector_->clock)
+    , link_(pool_.connector_)
+    , wakeup_(pool_.connector_->home, clock_) {}
+
+void Pool::Worker::close() {
+    closed_ = true;
+    link_.close();
+    wakeup_.notify();
+}
+
+bool Pool::Worker::check() {
+    if (attempt_) attempt_->check();
+    // Its answers then come as lost.
+    if (give_up_at_ && clock_.steady() >= *give_up_at_) link_.close();
+    return attempt_ != nullptr || give_up_at_.has_value();
+}
+
+Task<Result<void>> Pool::Worker::connect() {
+    auto lost = [weak = weak_from_this()] {
+        if (auto self = weak.lock()) self->wake();
+    };
+    std::function<void()> on_lost = std::move(lost);
+    auto connected = co_await link_.connect(std::move(on_lost));
+    co_return connected;
+}
+
+Task<void> Pool::Worker::run(std::shared_ptr<Worker> self, std::shared_ptr<Pool> pool) {
+    while (!self->closed_) {
+        if (!self->usable()) {
+            bool connected = co_await self->reconnect();
+            if (self->closed_) break;
+            if (!connected && !self->sure_) break;
+            if (!connected) continue;
+        }
+        auto call = co_await self->wait_for_work();
+        if (self->closed_) break;
+        if (call)
+            co_await self->serve(call);
+        else if (self->usable() && !self->sure_)
+            break;
+    }
+    self->link_.close();
+    std::erase(pool->idle_, self.get());
+    pool->workers_.erase(self);
+    if (!self->sure_) pool->budget_->give_back();
+}
+
+/// True when there is a connection.
+Task<bool> Pool::Worker::reconnect() {
+    if (std::exchange(calm_down_, false)) co_await wakeup_.wait(backoff_.next());
+    if (closed_) co_return false;
+    auto connected = co_await connect();
+    if (!sure_) --pool_.starting_;
+    if (closed_) co_return false;
+    if (connected) {
+        pool_.fault_.clear();
+        co_return true;
+    }
+    if (!sure_) co_return false;
+    if (!pool_.any_usable()) pool_.go_away(connected.error());
+    co_await wakeup_.wait(backoff_.next());
+    co_return false;
+}
+
+/// None: look at the connection, or the time to be idle is over.
+Task<std::shared_ptr<TransactCall>> Pool::Worker::wait_for_work() {
+    auto call = pool_.next();
+    if (call) co_return call;
+    pool_.idle_.push_back(this);
+    if (sure_)
+        co_await wakeup_.wait(for_ever);
+    else
+        co_await wakeup_.wait(idle_limit);
+    std::erase(pool_.idle_, this);
+    if (closed_ || !usable()) co_return nullptr;
+    co_return pool_.next();
+}
+
+Task<void> Pool::Worker::serve(std::shared_ptr<TransactCall> call) {
+    auto attempt = std::make_shared<Attempt>(pool_.connector_->home, clock_, link_.session(), call);
+    attempt_ = attempt;
+    attempt->start();
+    const Attempt::End how = co_await attempt->wait();
+    attempt_.reset();
+    using End = Attempt::End;
+    if (how == End::done && attempt->result() && !attempt->failure())
+        co_return co_await commit(call, attempt);
+    if (how == End::late) finish(*call, late());
+    if (attempt->begun()) co_await roll_back();
+    if (how == End::again || how == End::lost) co_return run_again(call, *attempt);
+    if (how != End::done) co_return;
+    backoff_.reset();
+    if (attempt->failure()) {
+        auto failure = attempt->failure();
+        auto end = [&] {
+            call->body = nullptr;
+            call->failure = failure;
+        };
+        if (call->serve(end)) call->answer();
+        co_return;
+    }
+    auto result = attempt->result();
+    finish(*call, std::move(result));
+}
+
+Task<void> Pool::Worker::commit(
+    std::shared_ptr<TransactCall> call, std::shared_ptr<Attempt> attempt
+) {
+    auto hooks = attempt->take_hooks();
+    if (!attempt->begun()) {  // no statement, nothing to commit
+        run_hooks(hooks);
+        co_return finish(*call, Result<void>());
+    }
+    if (failpoint::hit("postgres.before_commit")) {
+        link_.close();
+        co_return finish(*call, commit_unknown("armed failpoint postgres.before_commit"));
+    }
+    auto session = link_.session();
+    SteadyTime until = SteadyTime::max();
+    if (call->deadline.at() != SteadyTime::max())
+        until = std::max(call->deadline.at(), clock_.steady()) + end_limit;
+    auto answer = co_await ask_bounded(commit_statement, until);
+    if (failpoint::hit("postgres.after_commit")) {
+        link_.close();
+        co_return finish(*call, commit_unknown("armed failpoint postgres.after_commit"));
+    }
+    backoff_.reset();
+    using Outcome = Answer::Outcome;
+    if (answer.outcome == Outcome::lost)
+        co_return finish(*call, commit_unknown(session->last_words()));
+    if (answer.outcome == Outcome::ok && answer.tag == "COMMIT") {
+        run_hooks(hooks);
+        co_return finish(*call, Result<void>());
+    }
+    // Nothing was committed: a deferred constraint, a serialization.
+    if (is_worth_a_rerun(answer.complaint)) co_return run_again(call, *attempt);
+    finish(*call, error_of(answer.complaint, commit_statement.name));
+}
+
+Task<void> Pool::Worker::roll_back() {
+    if (!usable()) co_return;
+    auto answer = co_await ask_bounded(rollback_statement, clock_.steady() + end_limit);
+    if (answer.outcome != Answer::Outcome::ok) link_.close();
+}
+
+Task<Answer> Pool::Worker::ask_bounded(const Statement& statement, SteadyTime until) {
+    give_up_at_ = until;
+    auto session = link_.session();
+    auto answer = co_await session->ask(statement);
+    give_up_at_.reset();
+    co_return answer;
+}
+
+void Pool::Worker::run_again(const std::shared_ptr<TransactCall>& call, const Attempt& attempt) {
+    const Error& cause = attempt.cause();
+    if (cause.code == "read_only") {  // after a failover: the url may lead to another server now
+        link_.close();
+        calm_down_ = true;
+    }
+    if (call->runs >= runs_limit) return finish(*call, cause);
+    if (call->deadline.passed(clock_)) return finish(*call, late());
+    pool_.again(call);
+}
+
+}  // namespace souk::database::postgres

@@ -1,0 +1,42 @@
+// One connection for transactions and the coroutine that serves it.
+#pragma once
+
+#include "database/postgres/pool.hpp"
+
+namespace souk::database::postgres {
+
+class Pool::Worker : public std::enable_shared_from_this<Pool::Worker> {
+public:
+    Worker(Pool& pool, bool sure);
+
+    Task<Result<void>> connect();
+    static Task<void> run(std::shared_ptr<Worker> self, std::shared_ptr<Pool> pool);
+    bool usable() const { return link_.usable(); }
+    bool sure() const { return sure_; }
+    void wake() { wakeup_.notify(); }
+    void close();
+    /// Ends what takes too long. False when it does nothing.
+    bool check();
+
+private:
+    Task<void> serve(std::shared_ptr<TransactCall> call);
+    Task<void> commit(std::shared_ptr<TransactCall> call, std::shared_ptr<Attempt> attempt);
+    Task<void> roll_back();
+    Task<Answer> ask_bounded(const Statement& statement, SteadyTime until);
+    Task<bool> reconnect();
+    Task<std::shared_ptr<TransactCall>> wait_for_work();
+    void run_again(const std::shared_ptr<TransactCall>& call, const Attempt& attempt);
+
+    Pool& pool_;  // kept by run()
+    const bool sure_;
+    Clock& clock_;
+    Link link_;
+    Wakeup wakeup_;
+    Backoff backoff_;
+    std::shared_ptr<Attempt> attempt_;
+    std::optional<SteadyTime> give_up_at_;  // on the COMMIT or ROLLBACK under way
+    bool calm_down_ = false;                // before the next connect, or run
+    bool closed_ = false;
+};
+
+}  // namespace souk::database::postgres
