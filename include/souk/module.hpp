@@ -22,6 +22,8 @@
 
 namespace souk {
 
+class Remote;
+
 struct ModuleDeps {
     Executor executor;       // for background tasks; requests run on their connection's thread
     BlockingPool& blocking;  // for short blocking work of any module
@@ -65,6 +67,8 @@ struct ModuleInfo {
     std::vector<std::string_view> listens;    // event types
     std::vector<Migration> migrations;
     std::unique_ptr<Module> (*create)(ModuleDeps deps);
+    /// The module's Api over `remote`, which outlives it; points to an Api. Null: it has none.
+    std::shared_ptr<void> (*connect)(Remote& remote) = nullptr;
 };
 
 }  // namespace souk

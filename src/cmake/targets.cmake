@@ -11,19 +11,25 @@ function(souk_library name)
   target_precompile_headers(${name} REUSE_FROM souk_boost)
 endfunction()
 
-# souk_module(<name> PEERS ... LIBRARIES ...): the five folders of a module, each its own target with
-# the edges domain <- store <- app <- http, and the module itself. PEERS adds their include/ only.
+# souk_module(<name> PEERS ... LIBRARIES ...): the six folders of a module, each its own target with
+# the edges domain <- store <- app <- http; client on its own, over include/ alone; and the module
+# itself. PEERS adds their include/ only.
 function(souk_module name)
   cmake_parse_arguments(arg "" "" "PEERS;LIBRARIES" ${ARGN})
   set(root ${CMAKE_CURRENT_SOURCE_DIR})
   set(below "")
-  foreach(part domain store app http)
+  foreach(part domain store app http client)
     file(GLOB sources CONFIGURE_DEPENDS ${root}/${part}/*.cpp)
     set(target souk_${name}_${part})
     if(sources)
       add_library(${target} STATIC ${sources})
-      souk_module_includes(${target} ${root} "${arg_PEERS}")
-      target_link_libraries(${target} PUBLIC souk_base ${below} ${arg_LIBRARIES})
+      if(part STREQUAL client)
+        souk_module_includes(${target} ${root} "")
+        target_link_libraries(${target} PUBLIC souk_base)
+      else()
+        souk_module_includes(${target} ${root} "${arg_PEERS}")
+        target_link_libraries(${target} PUBLIC souk_base ${below} ${arg_LIBRARIES})
+      endif()
       target_precompile_headers(${target} REUSE_FROM souk_boost)
       list(APPEND below ${target})
     endif()
