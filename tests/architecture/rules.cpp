@@ -138,6 +138,7 @@ std::string fault_in_module(
         const auto declared = tree.peers.find(self);
         if (declared == tree.peers.end() || !declared->second.contains(peer))
             return fmt::format("{} is no peer of {} in its CMakeLists.txt", peer, self);
+        if (parts[2] == "client") return "client/ carries its own module's Api only";
     }
     if (parts[2] == "include" && include.quoted && !include.name.starts_with("souk/"))
         return "a public header may include only public headers";

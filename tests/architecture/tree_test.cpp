@@ -93,6 +93,10 @@ TEST_CASE("planted violations of the include graph are found") {
     CHECK(refused("modules/order/app/place.cpp", "\"souk/payment/api.hpp\""));
     CHECK(refused("modules/order/app/place.cpp", "\"host/host.hpp\""));
     CHECK(refused("modules/order/app/place.cpp", "<boost/beast/http.hpp>"));
+    CHECK(refused("modules/order/client/client.cpp", "\"souk/product/api.hpp\""));
+    CHECK(refused("modules/order/client/client.cpp", "\"app/place.hpp\""));
+    CHECK(refused("modules/order/app/place.cpp", "\"client/client.hpp\""));
+    CHECK(refused("modules/order/http/routes.cpp", "\"client/client.hpp\""));
     CHECK(refused("modules/order/module.cpp", "<sqlite3.h>"));
     CHECK(refused("modules/order/include/souk/order/api.hpp", "\"domain/order.hpp\""));
     CHECK(refused("src/http/dispatch.cpp", "\"gateway/gateway.hpp\""));
@@ -101,6 +105,9 @@ TEST_CASE("planted violations of the include graph are found") {
     CHECK(refused("include/souk/http.hpp", "<boost/beast/core.hpp>"));
     CHECK(refused("src/stranger/x.cpp", "\"host/host.hpp\""));
 
+    CHECK_FALSE(refused("modules/order/client/client.cpp", "\"souk/order/api.hpp\""));
+    CHECK_FALSE(refused("modules/order/client/client.cpp", "\"souk/wire.hpp\""));
+    CHECK_FALSE(refused("modules/order/module.cpp", "\"client/client.hpp\""));
     CHECK_FALSE(refused("modules/order/app/place.cpp", "\"souk/product/api.hpp\""));
     CHECK_FALSE(refused("modules/order/store/orders.cpp", "\"souk/database.hpp\""));
     CHECK_FALSE(refused("modules/order/domain/order.cpp", "<vector>"));
