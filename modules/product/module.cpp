@@ -5,6 +5,7 @@
 #include "app/hold_alarm.hpp"
 #include "app/local_api.hpp"
 #include "app/settle.hpp"
+#include "client/client.hpp"
 #include "http/routes.hpp"
 #include "souk/background.hpp"
 #include "souk/embedded.hpp"
@@ -33,7 +34,9 @@ public:
     }
 
     http::Routes routes() override { return http_api::routes(services_); }
-    http::Routes internal_routes() override { return http_api::internal_routes(services_); }
+    http::Routes internal_routes() override {
+        return client::serve(api_, http_api::internal_routes(services_));
+    }
 
     std::vector<Subscription> subscriptions() override {
         std::vector<Subscription> list;
@@ -81,6 +84,7 @@ const ModuleInfo& module() {
         .create = [](ModuleDeps deps) -> std::unique_ptr<Module> {
             return std::make_unique<ProductModule>(std::move(deps));
         },
+        .connect = client::connect,
     };
     return info;
 }
