@@ -3,6 +3,7 @@
 
 #include "app/local_api.hpp"
 #include "app/services.hpp"
+#include "client/client.hpp"
 #include "http/routes.hpp"
 #include "security/tokens.hpp"
 #include "souk/embedded.hpp"
@@ -30,7 +31,9 @@ public:
     }
 
     http::Routes routes() override { return http_api::routes(services_); }
-    http::Routes internal_routes() override { return http_api::internal_routes(services_); }
+    http::Routes internal_routes() override {
+        return client::serve(api_, http_api::internal_routes(services_));
+    }
 
 private:
     app::Services services_;
@@ -49,6 +52,7 @@ const ModuleInfo& module() {
         .create = [](ModuleDeps deps) -> std::unique_ptr<Module> {
             return std::make_unique<UserModule>(std::move(deps));
         },
+        .connect = client::connect,
     };
     return info;
 }
