@@ -132,53 +132,6 @@ private:
         auto task = cache::open_redis(std::move(options), home_.executor(), clock_, *metrics_);
         return run_task(context, std::move(task));
     }
-    void run(Task<void> task) { run_task(context, std::move(task)); }
-    std::optional<std::string> get(std::string_view key) { return run(cache().get(key)); }
-    void put(std::string_view key, std::string value, milliseconds ttl = seconds(60)) {
-        run(cache().put(key, std::move(value), ttl));
-    }
-    void erase(std::string_view key) { run(cache().erase(key)); }
-    RateDecision take(std::string_view key, std::int64_t limit, seconds window) {
-        return run(limiter().take(key, limit, window));
-    }
-
-    /// The value in the line of the Prometheus text that begins with `name`; 0 without one.
-    double metric(std::string_view name) const {
-        std::istringstream lines(metrics_->expose());
-        for (std::string line; std::getline(lines, line);)
-            if (line.starts_with(name) && line.size() > name.size() && line[name.size()] == ' ')
-                return std::stod(line.substr(name.size() + 1));
-        return 0;
-    }
-
-    /// Waits for what another thread or process does, without a claim on how long that takes.
-    static void until(const std::function<bool()>& holds) {
-        const auto limit = std::chrono::steady_clock::now() + seconds(60);
-        while (!holds()) {
-            if (std::chrono::steady_clock::now() > limit)
-                throw std::runtime_error("it does not come about");
-            std::this_thread::sleep_for(milliseconds(5));
-        }
-    }
-    void until_connected() {
-        until([this] { return redis().fault().empty(); });
-    }
-
-    asio::io_context context;
-
-private:
-    // In this order: `opened_` is made with the others, and goes first.
-    Clock& clock_;
-    std::unique_ptr<Metrics> metrics_ = observe::make_metrics();
-    HomeThread home_;
-    Result<std::unique_ptr<cache::Redis>> opened_;
-
-    Result<std::unique_ptr<cache::Redis>> open(cache::RedisOptions options) {
-        auto task = cache::open_redis(
-            std::move(options), home_.executor(), base::system_clock(), *metrics_
-        );
-        return run_task(context, std::move(task));
-    }
 };
 
 }  // namespace souk::test
