@@ -4,6 +4,7 @@
 #include "app/local_api.hpp"
 #include "app/payment_events.hpp"
 #include "app/sweep.hpp"
+#include "client/client.hpp"
 #include "http/routes.hpp"
 #include "souk/background.hpp"
 #include "souk/embedded.hpp"
@@ -40,7 +41,9 @@ public:
     }
 
     http::Routes routes() override { return http_api::routes(services_); }
-    http::Routes internal_routes() override { return http_api::internal_routes(services_); }
+    http::Routes internal_routes() override {
+        return client::serve(api_, http_api::internal_routes(services_));
+    }
 
     std::vector<Subscription> subscriptions() override {
         std::vector<Subscription> list;
@@ -94,6 +97,7 @@ const ModuleInfo& module() {
         .create = [](ModuleDeps deps) -> std::unique_ptr<Module> {
             return std::make_unique<OrderModule>(std::move(deps));
         },
+        .connect = client::connect,
     };
     return info;
 }
