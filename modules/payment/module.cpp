@@ -6,6 +6,7 @@
 #include "app/simulated_provider.hpp"
 #include "app/void_order.hpp"
 #include "app/worker.hpp"
+#include "client/client.hpp"
 #include "http/routes.hpp"
 #include "souk/embedded.hpp"
 #include "souk/order/events.hpp"
@@ -51,7 +52,9 @@ public:
     }
 
     http::Routes routes() override { return http_api::routes(reader_); }
-    http::Routes internal_routes() override { return http_api::internal_routes(reader_); }
+    http::Routes internal_routes() override {
+        return client::serve(api_, http_api::internal_routes(reader_));
+    }
 
     std::vector<Subscription> subscriptions() override {
         std::vector<Subscription> all;
@@ -109,6 +112,7 @@ const ModuleInfo& module() {
         .create = [](ModuleDeps deps) -> std::unique_ptr<Module> {
             return std::make_unique<PaymentModule>(std::move(deps));
         },
+        .connect = client::connect,
     };
     return info;
 }
