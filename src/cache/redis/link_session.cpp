@@ -1,6 +1,7 @@
 // How a link connects, says who it is, and reads until the connection ends.
 #include "cache/redis/link.hpp"
 
+#include <boost/asio/error.hpp>
 #include <fmt/format.h>
 
 #include <charconv>
@@ -19,6 +20,18 @@ Error away(std::string why) {
 
 Error auth(std::string why) {
     return unavailable("redis_auth", std::move(why));
+}
+
+std::string no_connection(const RedisAddress& to, const boost::system::error_code& error) {
+    const bool late = error == asio::error::operation_aborted;  // by the watch
+    const std::string why = late ? "no answer in time" : error.message();
+    const std::string_view hint = late && to.tls ? "; does it speak TLS (or redis://)?" : "";
+    return fmt::format("no Redis at {}:{}: {}{}", to.host, to.port, why, hint);
+}
+
+std::string no_answer(const RedisAddress& to) {
+    const std::string_view hint = to.tls ? "" : "; does it want TLS (rediss://)?";
+    return fmt::format("what listens at {}:{} does not answer as Redis{}", to.host, to.port, hint);
 }
 
 bool speaks_of_rights(const Reply& reply) {
@@ -80,8 +93,7 @@ Task<std::optional<Error>> Link::session() {
     auto failed = co_await transport->connect(to);
     if (failed && !transport->distrust().empty())
         co_return unavailable("redis_tls", transport->distrust());
-    if (failed)
-        co_return away(fmt::format("no Redis at {}:{}: {}", to.host, to.port, failed.message()));
+    if (failed) co_return away(no_connection(to, failed));
     auto refused = co_await greet(*transport);
     if (refused) co_return refused;
     come_up();
@@ -147,8 +159,7 @@ Task<std::optional<Error>> Link::greet(Transport& transport) {
         reply = co_await ask(transport, std::move(last));
     }
     if (reply.kind == Reply::Kind::error) co_return refusal(to, asked, reply);
-    if (reply.kind == Reply::Kind::away)
-        co_return away(fmt::format("Redis at {}:{} does not answer", to.host, to.port));
+    if (reply.kind == Reply::Kind::away) co_return away(no_answer(to));
     co_return std::nullopt;
 }
 

@@ -112,7 +112,8 @@ private:
         const long verdict = SSL_get_verify_result(stream_.native_handle());
         if (verdict == X509_V_OK && !has_certificate()) return;
         distrust_ = "the server's certificate does not name " + address.host;
-        if (verdict != X509_V_OK && verdict != X509_V_ERR_APPLICATION_VERIFICATION)
+        // What is left when the chain was right and only the look at the name was not.
+        if (verdict != X509_V_OK && verdict != X509_V_ERR_UNSPECIFIED)
             distrust_ = std::string("the server's certificate is not trusted: ") +
                         X509_verify_cert_error_string(verdict);
     }
