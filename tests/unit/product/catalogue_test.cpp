@@ -1,3 +1,4 @@
+#include "app/queries.hpp"
 #include "unit/product/support.hpp"
 
 #include <set>
@@ -39,6 +40,35 @@ Answer patch(ProductWorld& world, std::string id, http::Headers headers, std::st
 
 std::string item(std::string_view sku, std::string_view rest) {
     return fmt::format(R"({{"sku":"{}","name":"N {}","currency":"GBP",{}}})", sku, sku, rest);
+}
+
+/// Knows what was asked of a replica.
+class TwoAddresses final : public Database {
+public:
+    explicit TwoAddresses(Database& inner) : inner_(inner) {}
+    Task<Result<Rows>> query(const Statement& s, Params params, Deadline deadline) override {
+        ++current;
+        return inner_.query(s, std::move(params), deadline);
+    }
+    Task<Result<Rows>> query_stale(const Statement& s, Params params, Deadline deadline) override {
+        ++stale;
+        return inner_.query(s, std::move(params), deadline);
+    }
+    Task<Result<void>> transact(TransactionBody body, Deadline deadline) override {
+        return inner_.transact(std::move(body), deadline);
+    }
+    Dialect dialect() const override { return inner_.dialect(); }
+    int current = 0;
+    int stale = 0;
+
+private:
+    Database& inner_;
+};
+
+Task<Result<bool>> finds(product::app::Services& services, CallContext ctx, std::string id) {
+    auto product = co_await product::app::get_product(services, std::move(ctx), std::move(id));
+    if (!product) co_return product.error();
+    co_return true;
 }
 
 }  // namespace
@@ -270,4 +300,25 @@ TEST_CASE("the audit shows all stock and all reservations, page by page") {
         target = "?limit=2&cursor=" + page.member("next_cursor");
     }
     CHECK(kinds == std::map<std::string, int>{{"stock", 3}, {"reservation", 3}});
+}
+
+TEST_CASE("who only browses may read from a replica; who writes products reads what was written") {
+    ProductWorld world;
+    const std::string id = world.add("A", 5);
+    TwoAddresses database(world.database());
+    product::app::Services services(database, world.clock, Logger("test"));
+    const auto read_as = [&](Identity caller) {
+        const CallContext ctx(std::move(caller), Deadline::never(), "req_1", "");
+        CHECK(world.run(finds(services, ctx, id)));
+        CHECK(world.run(product::app::list_products(services, ctx, product::app::ListFilter())));
+    };
+    read_as(Identity());
+    read_as(customer());
+    CHECK(database.stale == 4);
+    CHECK(database.current == 0);
+    read_as(admin());
+    read_as(Identity("usr_staff", {"staff"}, "ses_3"));
+    read_as(Identity("usr_importer", {"importer"}, "ses_4"));
+    CHECK(database.stale == 4);
+    CHECK(database.current == 6);
 }

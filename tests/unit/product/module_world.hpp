@@ -1,13 +1,13 @@
-// Modules as the host builds them, each on a SQLite file of its own, with one clock that the test
-// owns and one thread for all coroutines. Routes are called as the kernel calls them.
+// Modules as the host builds them, each on a database of its own (SQLite, or what
+// SOUK_TEST_DATABASE says), with one clock that the test owns and one thread for all coroutines.
+// Routes are called as the kernel calls them.
 #pragma once
 
 #include "base/virtual_clock.hpp"
 #include "cache/memory.hpp"
-#include "database/migrate.hpp"
-#include "database/sqlite/sqlite_database.hpp"
 #include "souk/json.hpp"
 #include "souk/module.hpp"
+#include "support/database_fixture.hpp"
 #include "support/result_text.hpp"
 #include "support/temp_folder.hpp"
 
@@ -19,7 +19,6 @@
 #include <exception>
 #include <map>
 #include <optional>
-#include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -143,18 +142,24 @@ public:
 
 using SettingsMap = std::map<std::string, std::string, std::less<>>;
 
+/// Drivers know a statement by its name, for ever; PostgreSQL looks at 63 bytes of it.
+inline Statement kept_statement(std::string_view text) {
+    static std::map<std::string, std::string, std::less<>> names;
+    const auto known =
+        names.try_emplace(std::string(text), fmt::format("test.statement_{}", names.size()));
+    return Statement{known.first->second, known.first->first};
+}
+
 class ModuleWorld {
 public:
     ModuleWorld(Shop& shop, const ModuleInfo& info, SettingsMap settings)
-        : shop_(shop), own_peers_(shop.peers, info.name, info.calls) {
-        database::SqliteOptions options;
-        options.file = shop.folder.path() / (std::string(info.name) + ".db");
-        database_ = std::move(database::open_sqlite(options, shop.clock).value());
-        shop.run(database::migrate(*database_, shop.clock, info.migrations)).value();
+        : shop_(shop)
+        , own_peers_(shop.peers, info.name, info.calls)
+        , fixture_(info.migrations, shop.clock) {
         module_ = info.create(ModuleDeps{
             shop.context.get_executor(),
             shop.pool,
-            *database_,
+            database(),
             shop.bus,
             shop.cache,
             *shop.limiter,
@@ -219,19 +224,16 @@ public:
         const auto handler = handlers_.find(event.type);
         if (handler == handlers_.end()) return Result<void>();
         TransactionBody body = [&](Transaction& tx) { return handler->second(tx, event); };
-        return shop_.run(database_->transact(std::move(body), Deadline::never()));
+        return shop_.run(database().transact(std::move(body), Deadline::never()));
     }
 
     Result<Rows> sql(std::string_view text, Params params = {}) {
-        // Drivers know a statement by its name, for ever.
-        static std::set<std::string, std::less<>> texts;
-        const std::string_view kept = *texts.emplace(text).first;
-        const Statement statement{.name = kept, .sql = kept};
+        const Statement statement = kept_statement(text);
         Result<Rows> rows = Rows();
         TransactionBody body = [&](Transaction& tx) {
             return execute(tx, statement, params, rows);
         };
-        auto done = shop_.run(database_->transact(std::move(body), Deadline::never()));
+        auto done = shop_.run(database().transact(std::move(body), Deadline::never()));
         if (!done) return done.error();
         return rows;
     }
@@ -258,7 +260,15 @@ public:
         return events;
     }
 
-    Database& database() { return *database_; }
+    Database& database() { return fixture_.database(); }
+
+    static Task<Result<void>> execute(
+        Transaction& tx, const Statement& statement, Params params, Result<Rows>& rows
+    ) {
+        rows = co_await tx.execute(statement, std::move(params));
+        if (!rows) co_return rows.error();
+        co_return Result<void>();
+    }
 
 private:
     const http::Route& find(http::Method method, std::string_view pattern) const {
@@ -281,17 +291,9 @@ private:
         return answer;
     }
 
-    static Task<Result<void>> execute(
-        Transaction& tx, const Statement& statement, Params params, Result<Rows>& rows
-    ) {
-        rows = co_await tx.execute(statement, std::move(params));
-        if (!rows) co_return rows.error();
-        co_return Result<void>();
-    }
-
     Shop& shop_;
     Peers own_peers_;
-    std::unique_ptr<Database> database_;
+    DatabaseFixture fixture_;
     std::unique_ptr<Module> module_;
     http::Routes routes_;
     std::map<std::string, EventHandler, std::less<>> handlers_;

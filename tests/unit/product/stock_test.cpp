@@ -157,3 +157,30 @@ TEST_CASE("old holds raise an alarm and are never released by the clock") {
     world.stop();
     CHECK(world.clock.sleepers() == 0);
 }
+
+TEST_CASE("answers to stock changes are kept for 30 days and then forgotten in bounded steps") {
+    ProductWorld world;
+    const auto insert = [&](std::string key, Timestamp at) {
+        REQUIRE(world.sql(
+            "INSERT INTO stock_requests VALUES ('usr_admin', $1, 'hash', '{}', $2)",
+            souk::bind(key, at)
+        ));
+    };
+    const Timestamp now = world.clock.now();
+    constexpr std::chrono::hours days_30{30 * 24};
+    for (int i = 0; i < 1500; ++i)
+        insert(fmt::format("old_{}", i), now - days_30 - std::chrono::hours(1));
+    insert("in_use", now - days_30 + std::chrono::hours(1));
+    const auto after_a_step = [&] {
+        world.until([&] { return world.clock.sleepers() == 1; });
+        world.clock.advance(std::chrono::minutes(1));
+        world.until([&] { return world.clock.sleepers() == 1; });
+        return world.number("SELECT COUNT(*) FROM stock_requests");
+    };
+    world.start();
+    CHECK(after_a_step() == 501);
+    CHECK(after_a_step() == 1);
+    CHECK(after_a_step() == 1);
+    CHECK(world.text("SELECT idempotency_key FROM stock_requests") == "in_use");
+    world.stop();
+}

@@ -130,7 +130,7 @@ TEST_CASE("a reset ends also what is just signing in with the old password") {
         id = user.value().id;
         co_return co_await user::store::revoke_sessions_of(tx, id, world.clock.now());
     };
-    world.run(world.database->transact(body, Deadline::never())).value();
+    world.run(world.database.transact(body, Deadline::never())).value();
     while (!signed_in)
         world.context.run_one();
     if (*signed_in) CHECK(world.refresh((*signed_in)->refresh_token).status == 401);

@@ -4,9 +4,6 @@
 #include <boost/json/serialize.hpp>
 #include <catch2/catch.hpp>
 
-#include <fstream>
-#include <iterator>
-
 using namespace souk;
 using namespace souk::user::test;
 
@@ -198,11 +195,7 @@ TEST_CASE("positions of revocations have no gaps") {
 TEST_CASE("neither passwords nor tokens are in the database") {
     World world;
     const auto signed_in = world.sign_up("ada@example.com", "a very secret password");
-    std::string content;
-    for (const auto& file : std::filesystem::directory_iterator(world.folder)) {
-        std::ifstream in(file.path(), std::ios::binary);
-        content.append(std::istreambuf_iterator<char>(in), {});
-    }
+    const std::string content = world.all_that_is_stored();
     CHECK(content.find("ada@example.com") != std::string::npos);
     CHECK(content.find("a very secret password") == std::string::npos);
     CHECK(content.find(signed_in.text("refresh_token")) == std::string::npos);

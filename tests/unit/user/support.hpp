@@ -1,21 +1,19 @@
-// The user module's routes over a SQLite file, called as the kernel calls them.
+// The user module's routes over a database of its own (SQLite, or what SOUK_TEST_DATABASE says),
+// called as the kernel calls them.
 #pragma once
 
 #include "app/local_api.hpp"
 #include "app/services.hpp"
 #include "base/virtual_clock.hpp"
 #include "cache/memory.hpp"
-#include "database/migrate.hpp"
-#include "database/sqlite/sqlite_database.hpp"
 #include "http/routes.hpp"
 #include "souk/module.hpp"
+#include "support/database_fixture.hpp"
 #include "support/run_task.hpp"
 
 #include <boost/json/object.hpp>
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -40,11 +38,6 @@ struct Answer {
 class World {
 public:
     World() {
-        std::filesystem::create_directories(folder);
-        database::SqliteOptions options;
-        options.file = folder / "user.db";
-        database = std::move(database::open_sqlite(options, clock).value());
-        run(database::migrate(*database, clock, module().migrations)).value();
         Settings settings({
             {"access_token_ttl", "10m"},
             {"refresh_token_ttl", "30d"},
@@ -52,17 +45,12 @@ public:
             {"hash_queue", "2"},
         });
         services = std::make_unique<app::Services>(
-            *database, clock, *limiter, settings, security::SigningKeyPair::generate()
+            database, clock, *limiter, settings, security::SigningKeyPair::generate()
         );
         routes = http_api::routes(*services);
         for (auto& route : http_api::internal_routes(*services))
             routes.push_back(std::move(route));
         api = std::make_unique<app::LocalApi>(*services);
-    }
-    ~World() {
-        services.reset();
-        database.reset();
-        std::filesystem::remove_all(folder);
     }
     World(const World&) = delete;
 
@@ -133,11 +121,34 @@ public:
         return run(api->revocations(ctx, after)).value();
     }
 
+    /// Every value of every row.
+    std::string all_that_is_stored() {
+        static constexpr Statement users{
+            "test.users",
+            "SELECT id || email || name || country || role || COALESCE(password_hash, '') || "
+            "COALESCE(source, '') || COALESCE(external_ref, '') FROM users",
+            "SELECT CAST(u AS TEXT) FROM users u"};
+        static constexpr Statement sessions{
+            "test.sessions",
+            "SELECT id || user_id FROM sessions",
+            "SELECT CAST(s AS TEXT) FROM sessions s"};
+        static constexpr Statement tokens{
+            "test.tokens",
+            "SELECT hash || session_id FROM refresh_tokens",
+            "SELECT CAST(t AS TEXT) FROM refresh_tokens t"};
+        std::string out;
+        for (const Statement* statement : {&users, &sessions, &tokens}) {
+            const auto rows = run(database.query(*statement, Params(), Deadline::never())).value();
+            for (std::size_t i = 0; i < rows.size(); ++i)
+                out += rows[i].string(0) + '\n';
+        }
+        return out;
+    }
+
     asio::io_context context;
     base::VirtualClock clock;
-    const std::filesystem::path folder =
-        std::filesystem::temp_directory_path() / fmt::format("souk-user-{}", ::getpid());
-    std::unique_ptr<Database> database;
+    souk::test::DatabaseFixture fixture{module().migrations, clock};
+    Database& database = fixture.database();
     std::unique_ptr<RateLimiter> limiter = cache::make_memory_rate_limiter(clock, 1000);
     std::unique_ptr<app::Services> services;
     std::unique_ptr<Api> api;
