@@ -20,6 +20,7 @@ struct Stored {
     std::int64_t seq = 0;       // its place among those of its source
     std::int64_t attempts = 0;  // failures so far
     std::int64_t gaps = 0;      // times that it came too early
+    std::string last_error;     // empty where the source does not tell
     Event event;
 };
 
@@ -91,7 +92,8 @@ public:
     void report(const std::vector<Pending>& rows) const;
     /// Whether it has had its last try.
     bool exhausted(const Stored& stored) const { return exhausted(stored.attempts, stored.gaps); }
-    const Inbox& inbox() const { return *inbox_; }
+    /// One that no handler ever saw.
+    void count_dead() const { dead_.add(); }
 
 private:
     Pending judge(const Stored& stored, const Error& error, bool patient) const;

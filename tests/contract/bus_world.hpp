@@ -64,11 +64,13 @@ using Reaction = std::function<Result<void>(const Event&)>;
 
 class BusWorld {
 public:
-    /// An implementation of the bus, and how many of its loops sleep on the clock when it has
-    /// nothing to do.
+    /// An implementation of the bus, how many of its loops sleep on the clock when it has nothing
+    /// to do, and how to see that nothing is under way outside of this process.
     struct Kind {
         std::unique_ptr<events::EventBus> (*make)(BusWorld& world);
         std::size_t (*loops)(const BusWorld& world);
+        bool (*nothing_under_way)(BusWorld& world);
+        int commits_for_10_000;  // at most, of the consumer
     };
     static Kind embedded() {
         Kind kind{};
@@ -76,13 +78,15 @@ public:
             return events::make_embedded_bus(w.io.get_executor(), w.clock, *w.metrics, w.options);
         };
         kind.loops = [](const BusWorld& w) { return w.publishers_.size() + w.pairs() + 1; };
+        kind.nothing_under_way = [](BusWorld&) { return true; };
+        kind.commits_for_10_000 = 10'000 / 256 + 1;
         return kind;
     }
 
     explicit BusWorld(Kind kind) : kind_(kind), alive_(io.get_executor()) {
         static std::atomic<int> serial = 0;
-        std::string name = "souk-bus-" + std::to_string(getpid()) + "-" + std::to_string(++serial);
-        folder_ = std::filesystem::temp_directory_path() / name;
+        name_ = "souk-bus-" + std::to_string(getpid()) + "-" + std::to_string(++serial);
+        folder_ = std::filesystem::temp_directory_path() / name_;
         std::filesystem::create_directories(folder_);
     }
     ~BusWorld() {
@@ -238,6 +242,16 @@ public:
         return *slot;
     }
     events::EventBus& bus() { return *bus_; }
+    const Kind& kind() const { return kind_; }
+    const std::string& name() const { return name_; }
+    const std::vector<std::string>& publishers() const { return publishers_; }
+    /// Who listens to what.
+    std::map<std::string, std::vector<std::string>> listeners() const {
+        std::map<std::string, std::vector<std::string>> all;
+        for (const Listener& listener : listeners_)
+            all[listener.module] = listener.types;
+        return all;
+    }
 
     /// Runs the world until `task` is done.
     template <class T>
@@ -365,7 +379,7 @@ private:
         for (;;) {
             bool worked = io.poll() > 0;
             bool asleep = clock.sleepers() >= kind_.loops(*this);
-            if (!worked && asleep) return;
+            if (!worked && asleep && kind_.nothing_under_way(*this) && io.poll() == 0) return;
             if (!asleep) io.run_one_for(std::chrono::milliseconds(5));
             watchdog.check();
         }
@@ -382,6 +396,7 @@ private:
 
     Kind kind_;
     std::set<std::string> texts_;
+    std::string name_;
     std::filesystem::path folder_;
     asio::executor_work_guard<Executor> alive_;
     std::map<std::string, std::unique_ptr<ProbedDatabase>> databases_;
