@@ -11,7 +11,7 @@ namespace {
 constexpr Statement has_migrations{
     "inspect.has_migrations",
     "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'souk_migrations'",
-    "SELECT (to_regclass('souk_migrations') IS NOT NULL)::bigint"};
+    "SELECT (to_regclass('souk_migrations') IS NOT NULL)::int::bigint"};
 constexpr Statement select_applied{
     "inspect.applied", "SELECT name, checksum FROM souk_migrations ORDER BY name"};
 constexpr Statement select_state{

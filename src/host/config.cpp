@@ -18,6 +18,7 @@
 #include <fstream>
 #include <iterator>
 #include <optional>
+#include <set>
 #include <stdexcept>
 
 namespace souk::embedded {
@@ -225,10 +226,14 @@ private:
     ConfigValue* find(const std::string& key, const std::string& origin);
     void set(const std::string& key, ConfigValue& setting, std::string value, std::string origin);
 
-    const std::string& value(const char* key) const { return values_.find(key)->second.value; }
+    /// Whether it was, rightly or wrongly.
+    bool is_set(const char* key) const {
+        return faulty_.contains(key) || !values_.find(key)->second.value.empty();
+    }
 
     Values values_;
     std::map<std::string, std::string> variables_;  // key → the variable that set it
+    std::set<std::string> faulty_;                  // keys that were given a wrong value
 };
 
 ConfigValue* Layers::find(const std::string& key, const std::string& origin) {
@@ -244,6 +249,7 @@ void Layers::set(
     const std::string why = value_fault(key, schema().find(key)->second, value);
     if (!why.empty()) {
         fault(origin, fmt::format("{}: {}", key, why));
+        faulty_.insert(key);
         return;
     }
     setting.value = std::move(value);
@@ -322,8 +328,8 @@ void Layers::add_flag(const ConfigFlag& flag) {
 }
 
 void Layers::check_servers() {
-    const bool postgres = !value("postgres.url").empty();
-    const bool rabbitmq = !value("rabbitmq.url").empty();
+    const bool postgres = is_set("postgres.url");
+    const bool rabbitmq = is_set("rabbitmq.url");
     if (postgres && !rabbitmq)
         fault(
             "rabbitmq.url",
@@ -336,7 +342,7 @@ void Layers::check_servers() {
             "rabbitmq.url is set, and the embedded databases belong to one process, whose bus is "
             "embedded, too: set DATABASE_URL as well, or unset rabbitmq.url (RABBITMQ_URL)"
         );
-    if (!postgres && !value("postgres.replica_url").empty())
+    if (!postgres && is_set("postgres.replica_url"))
         fault("postgres.replica_url", "it is set, but postgres.url, whose replica it is, is not");
 }
 

@@ -2,6 +2,7 @@
 
 #include "cache/redis/link.hpp"
 #include "database/postgres/postgres_database.hpp"
+#include "events/rabbitmq/advice.hpp"
 #include "events/rabbitmq/connection.hpp"
 #include "host/server_url.hpp"
 #include "host/storage.hpp"
@@ -198,7 +199,7 @@ void try_rights(rabbitmq::Connection& connection, const std::string& queue) {
 
 /// Blocks.
 Checks try_rabbitmq(
-    const rabbitmq::Address& address, const std::string& queue, std::string origin
+    const rabbitmq::Address& address, const std::string& queue, const std::string& origin
 ) {
     Checks found;
     try {
@@ -213,7 +214,12 @@ Checks try_rabbitmq(
         connection.close();
     } catch (const Failure& failure) {
         if (found.empty())
-            found.emplace_back("rabbitmq", Verdict::fail, failure.error.detail, std::move(origin));
+            found.emplace_back(
+                "rabbitmq",
+                Verdict::fail,
+                failure.error.detail,
+                fmt::format("{} ({})", rabbitmq::advice(address, failure.error.detail), origin)
+            );
         else
             found.emplace_back(
                 "rabbitmq rights",

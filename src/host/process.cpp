@@ -154,6 +154,7 @@ Result<void> run_server(
     stop.reset();
     if (!contexts.finish()) {
         Logger("host").warn("a task did not end in time; its data is safe in the databases");
+        if (!outcome) Logger("host").error("failed", {{"why", outcome.error().detail}});
         observe::flush_logs();
         std::_Exit(outcome ? EXIT_SUCCESS : EXIT_FAILURE);
     }

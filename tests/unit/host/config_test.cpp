@@ -226,6 +226,9 @@ TEST_CASE("PostgreSQL and RabbitMQ come together, and all that is wrong is told 
         {"DATABASE_URL", "postgresql://db/souk_{module}"}, {"REDIS_URL", "memcached://cache"}};
     input.flags.emplace_back("--set", "http.port=x");
     CHECK(faults_of(input).size() == 3);
+    // A wrong one is not a missing one.
+    input.environment = {{"DATABASE_URL", "mysql://db"}, {"RABBITMQ_URL", "amqp://broker"}};
+    CHECK(faults_of(input).size() == 2);
 }
 
 TEST_CASE("a file that cannot be read, or is no TOML, is one fault with the place") {

@@ -1,0 +1,14 @@
+// From what RabbitMQ or its client library says at connecting, to what an operator can do about it.
+#pragma once
+
+#include "events/rabbitmq/connection.hpp"
+
+#include <string>
+#include <string_view>
+
+namespace souk::events::rabbitmq {
+
+/// `complaint`: the words of a Failure of Connection's constructor.
+std::string advice(const Address& address, std::string_view complaint);
+
+}  // namespace souk::events::rabbitmq
