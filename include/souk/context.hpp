@@ -40,6 +40,9 @@ struct CallContext {
     Deadline deadline;
     std::string request_id;
     std::string traceparent;  // W3C Trace Context, may be empty
+    // The signed form of `identity` as the gateway made it, for the next hop; empty when the call
+    // came without one. A secret: never logged.
+    std::string identity_token;
 };
 
 }  // namespace souk

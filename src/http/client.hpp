@@ -1,4 +1,4 @@
-// A small HTTP/1.1 client with keep-alive for souk's own commands and, later, for peers.
+// A small HTTP/1.1 client with keep-alive for souk's own commands. Peers have pools (src/peers).
 #pragma once
 
 #include "souk/clock.hpp"

@@ -2,6 +2,7 @@
 // put() over a plain socket (a third more requests/s and a third of the compile time of Beast's
 // composed operations), and writes answers in order. The only file of the server that names Beast.
 #include "http/chars.hpp"
+#include "http/tls.hpp"
 #include "http/worker.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -25,12 +26,15 @@ constexpr std::size_t discard_limit = 64 * 1024;
 /// What is still read after a last answer, so that a reset does not overtake it.
 constexpr std::size_t linger_limit = 256 * 1024;
 constexpr milliseconds linger_time{1'000};
+/// What souk's processes tell each other about a request. Nobody else's word counts.
+constexpr std::string_view internal_prefix = "souk-";
 constexpr std::string_view continue_answer = "HTTP/1.1 100 Continue\r\n\r\n";
 
 /// Beast's parser, filling a request in place.
 class RequestReader final : public beast_http::basic_parser<true> {
 public:
-    RequestReader(Request& request, const GateLimits& limits) : request_(request) {
+    RequestReader(Request& request, const GateLimits& limits, bool internal)
+        : request_(request), internal_(internal) {
         header_limit(static_cast<std::uint32_t>(limits.header_bytes));
         body_limit(boost::none);  // ours, below: the route that sets it is not known yet
     }
@@ -53,6 +57,7 @@ private:
     void on_field_impl(beast_http::field, string_view name, string_view value, error_code&)
         override {
         if (head_done_) return;  // a trailer
+        if (!internal_ && equals_ignoring_case(name.substr(0, 5), internal_prefix)) return;
         request_.headers.add({name.data(), name.size()}, {value.data(), value.size()});
     }
     void on_header_impl(error_code&) override { head_done_ = true; }
@@ -84,6 +89,7 @@ private:
     std::size_t limit_ = 0;
     std::size_t received_ = 0;
     int version_ = 0;
+    const bool internal_;
     bool head_done_ = false;
     bool discard_ = false;
 };
@@ -100,6 +106,7 @@ public:
               worker_->limits().header_fields,
               worker_->limits().target_bytes} {
         in_.resize(gate_limits_.header_bytes);
+        if (auto& tls = worker_->shared().tls) tls_ = tls->open(socket_);
         worker_->add(*this);
     }
     ~Connection() override {
@@ -115,6 +122,7 @@ public:
 private:
     enum class Input { ready, faulty, closed };
 
+    Task<bool> shake_hands();
     Task<bool> serve_one();
     Task<bool> refuse_head(Exchange& exchange);
     Task<Input> read_head();
@@ -137,6 +145,7 @@ private:
 
     std::shared_ptr<Worker> worker_;
     Socket socket_;
+    std::unique_ptr<TlsSession> tls_;  // null: plain
     const std::string peer_;
     const std::string key_;
     const GateLimits gate_limits_;
@@ -160,6 +169,7 @@ private:
 Task<void> Connection::run([[maybe_unused]] std::shared_ptr<Connection> self) {
     try {
         bool again = true;
+        if (tls_) again = co_await shake_hands();
         while (again)
             again = co_await serve_one();
         if (close_ && !aborted_) co_await linger();
@@ -168,12 +178,22 @@ Task<void> Connection::run([[maybe_unused]] std::shared_ptr<Connection> self) {
     }
 }
 
+Task<bool> Connection::shake_hands() {
+    wait_until(limits().header_timeout);
+    auto done = co_await tls_->handshake();
+    if (done && !expired_ && !aborted_) co_return true;
+    const std::string why = done ? "too slow" : done.error().detail;
+    Logger("http").info("a peer's TLS was refused", {{"peer", peer_}, {"error", why}});
+    co_return false;
+}
+
 /// False when the connection is over; `close_` tells that an answer was sent before.
 Task<bool> Connection::serve_one() {
     const Input head = co_await read_head();
     if (head == Input::closed) co_return false;
     Exchange exchange(worker_->clock().steady());
     exchange.request.remote_address = peer_;
+    if (tls_) exchange.arrival.peer_names = &tls_->peer_names();
     if (head == Input::faulty) co_return co_await refuse_head(exchange);
     if (!open(exchange)) co_return co_await refuse_head(exchange);
 
@@ -241,7 +261,7 @@ bool Connection::open(Exchange& exchange) {
     request.target = std::move(checked->target);
     request.path = std::move(checked->path);
     request.query = std::move(checked->query);
-    reader_.emplace(request, gate_limits_);
+    reader_.emplace(request, gate_limits_, worker_->shared().options.internal);
     error_code ec;
     const std::size_t n = reader_->put(asio::const_buffer(unread().data(), head_size_), ec);
     // A request without a body is complete now; of others, Beast must have taken just the head.
@@ -331,7 +351,14 @@ Task<std::size_t> Connection::read_more() {
     error_code ec;
     auto token = asio::redirect_error(use_task, ec);
     auto space = asio::buffer(in_.data() + end_, in_.size() - end_);
-    const std::size_t n = co_await socket_.async_read_some(space, token);
+    std::size_t n = 0;
+    if (tls_) {
+        const Transfer got = co_await tls_->read_some(space);
+        n = got.size;
+        ec = got.error;
+    } else {
+        n = co_await socket_.async_read_some(space, token);
+    }
     if (ec || aborted_) co_return 0;
     end_ += n;
     co_return n;
@@ -362,7 +389,13 @@ Task<bool> Connection::send() {
     auto token = asio::redirect_error(use_task, ec);
     for (std::size_t sent = 0; sent < out_.size();) {
         auto rest = asio::buffer(out_.data() + sent, out_.size() - sent);
-        sent += co_await socket_.async_write_some(rest, token);
+        if (tls_) {
+            const Transfer put = co_await tls_->write_some(rest);
+            sent += put.size;
+            ec = put.error;
+        } else {
+            sent += co_await socket_.async_write_some(rest, token);
+        }
         if (ec || aborted_ || expired_) co_return false;
     }
     deadline_ = SteadyTime::max();
@@ -373,6 +406,7 @@ Task<bool> Connection::send() {
 /// before it has read our last answer (RFC 9112 §9.6).
 Task<void> Connection::linger() {
     error_code ec;
+    if (tls_) tls_->close_notify();
     socket_.shutdown(Socket::shutdown_send, ec);
     wait_until(linger_time);
     std::size_t left = linger_limit;

@@ -90,8 +90,9 @@ Task<std::optional<Response>> Dispatcher::admit(Exchange& exchange) {
     if (edge_ != nullptr) {
         std::optional<Result<Identity>> identity;
         try {
-            auto admitted =
-                co_await edge_->admit(*exchange.route, exchange.request, exchange.response_headers);
+            auto admitted = co_await edge_->admit_arrival(
+                *exchange.route, exchange.request, exchange.arrival, exchange.response_headers
+            );
             identity.emplace(std::move(admitted));
         } catch (const std::exception& e) {
             logger_.error(
@@ -148,10 +149,13 @@ Task<Response> Dispatcher::answer(Exchange& exchange) {
 Task<Result<Response>> Dispatcher::run_handler(Exchange& exchange) {
     CallContext context(
         std::move(exchange.identity),
-        Deadline(clock_, exchange.route->deadline),
+        deadline_of(exchange),
         exchange.request_id,
         exchange.traceparent
     );
+    context.identity_token = std::move(exchange.arrival.identity_token);
+    if (context.deadline.passed(clock_))
+        co_return Error(ErrorKind::timeout, "timeout", "the caller's time is over");
     std::string fault;
     try {
         co_return co_await exchange.route->handler(context, exchange.request);
@@ -167,6 +171,14 @@ Task<Result<Response>> Dispatcher::run_handler(Exchange& exchange) {
         {{"route", exchange.route->pattern}, {"request_id", exchange.request_id}, {"error", fault}}
     );
     co_return Error();
+}
+
+/// The route's, or the caller's when that is over sooner.
+Deadline Dispatcher::deadline_of(const Exchange& exchange) const {
+    const SteadyTime own = clock_.steady() + exchange.route->deadline;
+    const microseconds left = exchange.arrival.time_left;
+    if (left == microseconds::max()) return Deadline(own);
+    return Deadline(std::min(own, exchange.started + left));
 }
 
 Response Dispatcher::refuse(Exchange& exchange, const Error& error) {

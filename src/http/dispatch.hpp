@@ -48,6 +48,7 @@ struct Exchange {
     std::optional<std::uint64_t> content_length;  // nothing when chunked
     const Route* route = nullptr;
     std::string_view module;
+    Arrival arrival;
     Identity identity;
     std::string request_id;
     std::string traceparent;
@@ -86,6 +87,7 @@ private:
     std::optional<Response> find_route(Exchange& exchange);
     std::optional<Error> check_capacity(Exchange& exchange);
     Task<Result<Response>> run_handler(Exchange& exchange);
+    Deadline deadline_of(const Exchange& exchange) const;
     RouteMetrics& metrics_of(const Exchange& exchange);
     void count(const Exchange& exchange, int status, double seconds);
     void log(const Exchange& exchange, int status, double seconds) const;

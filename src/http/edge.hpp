@@ -4,11 +4,28 @@
 
 #include "souk/http.hpp"
 
+#include <string>
+#include <vector>
+
 namespace souk::http {
+
+/// How a request came, and what goes on with it besides the caller's identity.
+struct Arrival {
+    const std::vector<std::string>* peer_names = nullptr;  // of the certificate; null without TLS
+    std::string identity_token;  // set by the edge: CallContext::identity_token
+    // Set by the edge: what is left of the caller's own time, counted from the complete head.
+    microseconds time_left = microseconds::max();
+};
 
 class Edge {
 public:
     virtual ~Edge() = default;
+    /// What the dispatcher calls; an edge to which the arrival is all the same implements admit().
+    virtual Task<Result<Identity>> admit_arrival(
+        const Route& route, const Request& request, Arrival&, Headers& response_headers
+    ) {
+        return admit(route, request, response_headers);
+    }
     /// Identity of the request, after access and rate limits of `route` were checked. May add
     /// header fields for the response (RateLimit, ...). Errors: `unauthenticated`, `forbidden`,
     /// `rate_limited`, `unavailable`.

@@ -1,5 +1,6 @@
 #include "http/server.hpp"
 
+#include "http/tls.hpp"
 #include "http/worker.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -103,7 +104,13 @@ public:
     Result<void> listen() override {
         auto trusted = TrustedProxies::parse(options_.trusted_proxies);
         if (!trusted) return trusted.error();
-        shared_ = std::make_shared<Shared>(options_, clock_, std::move(*trusted));
+        std::shared_ptr<Tls> tls;
+        if (!options_.tls.empty()) {
+            auto loaded = Tls::load(options_.tls, Tls::Side::server, clock_);
+            if (!loaded) return loaded.error();
+            tls = std::move(*loaded);
+        }
+        shared_ = std::make_shared<Shared>(options_, clock_, std::move(*trusted), std::move(tls));
         return options_.unix_socket.empty() ? listen_tcp() : listen_unix();
     }
 

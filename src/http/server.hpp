@@ -4,6 +4,7 @@
 
 #include "http/edge.hpp"
 #include "http/router.hpp"
+#include "http/tls_files.hpp"
 #include "souk/clock.hpp"
 #include "souk/log.hpp"
 #include "souk/metrics.hpp"
@@ -36,13 +37,15 @@ struct ServerOptions {
     ServerLimits limits;
     bool access_log = true;
     std::vector<std::string> trusted_proxies;  // CIDRs whose X-Forwarded-For counts
+    TlsFiles tls;                              // when given: TLS, and a certificate of each client
+    bool internal = false;  // a listener for peers: elsewhere nobody sees a client's Souk-* fields
 };
 
 class Server {
 public:
     virtual ~Server() = default;
     /// Binds and listens. Errors: `unavailable` "listen" (the address is taken, no permission) with
-    /// the address in words.
+    /// the address in words, `unavailable` "tls" with the file.
     virtual Result<void> listen() = 0;
     virtual std::uint16_t port() const = 0;
     /// Answers in flight are finished with `Connection: close`, then connections end.

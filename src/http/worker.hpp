@@ -9,11 +9,10 @@
 #include "http/gate.hpp"
 #include "http/serialize.hpp"
 #include "http/server.hpp"
+#include "http/socket.hpp"
 
 #include <boost/asio/basic_socket_acceptor.hpp>
-#include <boost/asio/basic_stream_socket.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
 
 #include <atomic>
 #include <memory>
@@ -24,8 +23,8 @@
 
 namespace souk::http {
 
-using Protocol = asio::generic::stream_protocol;  // TCP and Unix sockets alike
-using Socket = asio::basic_stream_socket<Protocol, Executor>;
+class Tls;
+
 using Acceptor = asio::basic_socket_acceptor<Protocol, Executor>;
 
 /// A connection as its worker sees it.
@@ -43,8 +42,11 @@ public:
 /// What the threads of one server share: touched when a connection comes or goes, never between.
 class Shared {
 public:
-    Shared(ServerOptions options, Clock& clock, TrustedProxies trusted)
-        : options(std::move(options)), clock(clock), trusted(std::move(trusted)) {}
+    Shared(ServerOptions options, Clock& clock, TrustedProxies trusted, std::shared_ptr<Tls> tls)
+        : options(std::move(options))
+        , clock(clock)
+        , trusted(std::move(trusted))
+        , tls(std::move(tls)) {}
 
     /// False when the server, or this address, has as many as it may. An IPv6 client owns a /64.
     bool enter(const std::string& key);
@@ -56,6 +58,7 @@ public:
     const ServerOptions options;
     Clock& clock;
     const TrustedProxies trusted;
+    const std::shared_ptr<Tls> tls;  // null: plain sockets
 
 private:
     std::mutex mutex_;

@@ -14,8 +14,21 @@ namespace {
 
 constexpr std::chrono::seconds leeway{30};
 
-std::string encoded_header(std::string_view kid) {
-    return to_base64url(fmt::format(R"({{"alg":"EdDSA","kid":"{}","typ":"at+jwt"}})", kid));
+/// What tells one kind of token from another. Neither passes for the other: by `typ` (the header is
+/// compared as a whole) and by `aud`.
+struct Profile {
+    std::string_view type;
+    std::string_view audience;
+    std::chrono::seconds longest_life;
+};
+
+constexpr Profile access_profile{"at+jwt", access_audience, std::chrono::years(10'000)};
+// A verifier of its own bound, so that not even the gateway can make one that lasts.
+constexpr Profile internal_profile{"souk-internal+jwt", internal_audience, std::chrono::minutes(1)};
+
+std::string encoded_header(const Profile& profile, std::string_view kid) {
+    return to_base64url(fmt::format(R"({{"alg":"EdDSA","kid":"{}","typ":"{}"}})", kid, profile.type)
+    );
 }
 
 std::int64_t to_seconds(Timestamp t) {
@@ -71,12 +84,14 @@ std::optional<std::vector<std::string>> roles_claim(const json::object& claims) 
 }
 
 /// The claims of a payload whose signature is good, when they are whole and hold at `now`.
-std::optional<AccessClaims> read_claims(std::string_view payload, Timestamp now) {
+std::optional<AccessClaims> read_claims(
+    const Profile& profile, std::string_view payload, Timestamp now
+) {
     auto parsed = json::parse(payload);
     if (!parsed || !parsed->is_object()) return std::nullopt;
     const auto& claims = parsed->get_object();
     if (text_claim(claims, "iss") != issuer_name) return std::nullopt;
-    if (text_claim(claims, "aud") != access_audience) return std::nullopt;
+    if (text_claim(claims, "aud") != profile.audience) return std::nullopt;
 
     auto subject = text_claim(claims, "sub");
     auto session = text_claim(claims, "sid");
@@ -85,6 +100,7 @@ std::optional<AccessClaims> read_claims(std::string_view payload, Timestamp now)
     const auto expires = time_claim(claims, "exp");
     if (!subject || !session || !roles || !issued || !expires) return std::nullopt;
     if (now >= *expires || *issued > now + leeway) return std::nullopt;
+    if (*expires - *issued > profile.longest_life) return std::nullopt;
     if (claims.contains("nbf")) {
         const auto not_before = time_claim(claims, "nbf");
         if (!not_before || *not_before > now + leeway) return std::nullopt;
@@ -108,31 +124,54 @@ bool is_signed_by(const std::string& public_key, const Parts& parts) {
            ) == 0;
 }
 
-}  // namespace
-
-std::string issue_access_token(const SigningKeyPair& key, const AccessClaims& claims) {
+std::string issue(const Profile& profile, const SigningKeyPair& key, const AccessClaims& claims) {
     json::array roles;
     for (const auto& role : claims.identity.roles)
         roles.emplace_back(role);
     json::object payload;
     payload["iss"] = issuer_name;
-    payload["aud"] = access_audience;
+    payload["aud"] = profile.audience;
     payload["sub"] = claims.identity.subject;
     payload["sid"] = claims.identity.session;
     payload["roles"] = std::move(roles);
     payload["iat"] = to_seconds(claims.issued_at);
     payload["exp"] = to_seconds(claims.expires_at);
-    std::string token =
-        encoded_header(key.kid()) + "." + to_base64url(json::serialize(std::move(payload)));
+    std::string token = encoded_header(profile, key.kid()) + "." +
+                        to_base64url(json::serialize(std::move(payload)));
     const std::string signature = key.sign(token);
     return token + "." + to_base64url(signature);
 }
 
-void TokenVerifier::set_keys(std::map<std::string, std::string, std::less<>> keys) {
-    keys_by_header_.clear();
+using Keys = std::map<std::string, std::string, std::less<>>;
+
+Keys by_header(const Profile& profile, Keys keys) {
+    Keys out;
     for (auto& [kid, public_key] : keys)
         if (public_key.size() == crypto_sign_PUBLICKEYBYTES)
-            keys_by_header_.emplace(encoded_header(kid), std::move(public_key));
+            out.emplace(encoded_header(profile, kid), std::move(public_key));
+    return out;
+}
+
+std::optional<AccessClaims> verified(
+    const Profile& profile, const Keys& keys_by_header, std::string_view token, Timestamp now
+) {
+    const auto parts = split(token);
+    if (!parts) return std::nullopt;
+    const auto key = keys_by_header.find(parts->header);
+    if (key == keys_by_header.end() || !is_signed_by(key->second, *parts)) return std::nullopt;
+    const auto payload = from_base64url(parts->payload);
+    if (!payload) return std::nullopt;
+    return read_claims(profile, *payload, now);
+}
+
+}  // namespace
+
+std::string issue_access_token(const SigningKeyPair& key, const AccessClaims& claims) {
+    return issue(access_profile, key, claims);
+}
+
+void TokenVerifier::set_keys(Keys keys) {
+    keys_by_header_ = by_header(access_profile, std::move(keys));
 }
 
 bool TokenVerifier::knows_header_of(std::string_view token) const {
@@ -140,18 +179,34 @@ bool TokenVerifier::knows_header_of(std::string_view token) const {
 }
 
 Result<AccessClaims> TokenVerifier::verify(std::string_view token, Timestamp now) const {
-    const Error refused(
+    auto claims = verified(access_profile, keys_by_header_, token, now);
+    if (claims) return std::move(*claims);
+    return Error(
         ErrorKind::unauthenticated, "invalid_token", "The access token is missing or not valid."
     );
-    const auto parts = split(token);
-    if (!parts) return refused;
-    const auto key = keys_by_header_.find(parts->header);
-    if (key == keys_by_header_.end() || !is_signed_by(key->second, *parts)) return refused;
-    const auto payload = from_base64url(parts->payload);
-    if (!payload) return refused;
-    auto claims = read_claims(*payload, now);
-    if (!claims) return refused;
-    return std::move(*claims);
+}
+
+std::string issue_internal_token(
+    const SigningKeyPair& key, const Identity& identity, Timestamp now
+) {
+    AccessClaims claims;
+    claims.identity = identity;
+    claims.issued_at = now;
+    claims.expires_at = now + internal_token_life;
+    return issue(internal_profile, key, claims);
+}
+
+InternalVerifier::InternalVerifier(const std::vector<std::string>& public_keys) {
+    Keys by_kid;
+    for (const auto& key : public_keys)
+        by_kid.emplace(kid_of(key), key);
+    keys_by_header_ = by_header(internal_profile, std::move(by_kid));
+}
+
+Result<AccessClaims> InternalVerifier::verify(std::string_view token, Timestamp now) const {
+    auto claims = verified(internal_profile, keys_by_header_, token, now);
+    if (claims) return std::move(*claims);
+    return Error(ErrorKind::unauthenticated, "invalid_identity", "The caller is not known.");
 }
 
 }  // namespace souk::security

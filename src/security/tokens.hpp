@@ -1,7 +1,8 @@
-// Access tokens: compact JWS with EdDSA (RFC 8037) and one fixed header a token kind. No kept C++
-// library of Debian 12 signs EdDSA without pulling GnuTLS in, and a fixed profile needs none: the
-// verifier compares the whole header with the one text that we issue, so algorithm confusion,
-// `jku`, `crit` and friends have no door (RFC 8725).
+// Access tokens, which customers hold, and internal tokens, which travel between souk's processes:
+// compact JWS with EdDSA (RFC 8037) and one fixed header a token kind. No kept C++ library of
+// Debian 12 signs EdDSA without pulling GnuTLS in, and a fixed profile needs none: the verifier
+// compares the whole header with the one text that we issue, so algorithm confusion, `jku`, `crit`
+// and friends have no door (RFC 8725).
 #pragma once
 
 #include "souk/clock.hpp"
@@ -12,8 +13,12 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace souk::security {
+
+/// The RFC 7638 thumbprint of a raw public key, in base64url.
+std::string kid_of(std::string_view public_key);
 
 /// An Ed25519 key pair; the file holds the 32-byte seed in base64, mode 0600.
 class SigningKeyPair {
@@ -23,7 +28,7 @@ public:
     static Result<SigningKeyPair> load_or_create(const std::filesystem::path& file);
     static SigningKeyPair generate();
 
-    std::string kid() const;  // RFC 7638 thumbprint, base64url
+    std::string kid() const { return kid_of(public_key_); }
     std::string public_key() const { return public_key_; }
     std::string sign(std::string_view message) const;
 
@@ -63,5 +68,31 @@ private:
     // By the whole encoded header of the tokens that the key signs: a header is never parsed.
     std::map<std::string, std::string, std::less<>> keys_by_header_;
 };
+
+inline constexpr std::string_view internal_audience = "souk-internal";
+inline constexpr std::chrono::seconds internal_token_life{30};
+
+/// What the gateway says of a caller to the other processes (typ "souk-internal+jwt", aud
+/// "souk-internal"), with a key that only it holds. `identity` has a subject and a session.
+std::string issue_internal_token(
+    const SigningKeyPair& key, const Identity& identity, Timestamp now
+);
+
+class InternalVerifier {
+public:
+    /// Raw public keys; two while the gateway's key is being replaced.
+    explicit InternalVerifier(const std::vector<std::string>& public_keys);
+    /// Every fault gives the same `unauthenticated` "invalid_identity". Leeway as above; a token
+    /// made to last over a minute is refused whoever signed it.
+    Result<AccessClaims> verify(std::string_view token, Timestamp now) const;
+
+private:
+    std::map<std::string, std::string, std::less<>> keys_by_header_;
+};
+
+/// Public keys as a file that may be shown to anybody: one in base64url a line, "#" starts a
+/// comment. Errors: `unavailable` "public_key" with the path and the reason.
+Result<std::vector<std::string>> load_public_keys(const std::filesystem::path& file);
+Result<void> write_public_key(const std::filesystem::path& file, std::string_view public_key);
 
 }  // namespace souk::security

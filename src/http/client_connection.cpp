@@ -1,0 +1,270 @@
+// Beast's response parser, driven by hand over a plain socket as in connection.cpp.
+#include "http/client_connection.hpp"
+
+#include "http/chars.hpp"
+#include "http/tls.hpp"
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/beast/http/basic_parser.hpp>
+#include <boost/beast/http/error.hpp>
+#include <fmt/format.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <iterator>
+#include <optional>
+
+namespace souk::http {
+namespace {
+
+namespace beast_http = boost::beast::http;
+using boost::beast::string_view;
+using boost::system::error_code;
+
+constexpr std::size_t max_head_bytes = 64 * 1024;
+
+class ResponseReader final : public beast_http::basic_parser<false> {
+public:
+    ResponseReader(bool head_only, std::size_t max_body_bytes) : max_body_bytes_(max_body_bytes) {
+        header_limit(max_head_bytes);
+        body_limit(boost::none);  // ours, below, says what was too large
+        skip(head_only);
+    }
+    Response& response() { return response_; }
+
+private:
+    void on_request_impl(beast_http::verb, string_view, string_view, int, error_code&) override {}
+    void on_response_impl(int status, string_view, int, error_code&) override {
+        response_.status = status;
+    }
+    void on_field_impl(beast_http::field field, string_view name, string_view value, error_code&)
+        override {
+        if (head_done_) return;  // a trailer
+        if (field == beast_http::field::content_type)
+            response_.content_type.assign(value.data(), value.size());
+        response_.headers.add({name.data(), name.size()}, {value.data(), value.size()});
+    }
+    void on_header_impl(error_code&) override { head_done_ = true; }
+    void on_body_init_impl(const boost::optional<std::uint64_t>& length, error_code& ec) override {
+        if (length.value_or(0) > max_body_bytes_) ec = beast_http::error::body_limit;
+    }
+    std::size_t on_body_impl(string_view body, error_code& ec) override { return take(body, ec); }
+    void on_chunk_header_impl(std::uint64_t, string_view, error_code&) override {}
+    std::size_t on_chunk_body_impl(std::uint64_t, string_view body, error_code& ec) override {
+        return take(body, ec);
+    }
+    void on_finish_impl(error_code&) override {}
+
+    std::size_t take(string_view body, error_code& ec) {
+        if (response_.body.size() + body.size() > max_body_bytes_) {
+            ec = beast_http::error::body_limit;
+            return 0;
+        }
+        response_.body.append(body.data(), body.size());
+        return body.size();
+    }
+
+    const std::size_t max_body_bytes_;
+    Response response_;
+    bool head_done_ = false;
+};
+
+bool is_safe_text(std::string_view text) {
+    return std::none_of(text.begin(), text.end(), [](char c) {
+        return is_control(c) && c != '\t';
+    });
+}
+
+Error broken(std::string detail) {
+    return unavailable("broken", std::move(detail));
+}
+
+Error unconnected(std::string detail) {
+    return unavailable("connect", std::move(detail));
+}
+
+}  // namespace
+
+struct ClientConnection::State {
+    State(Executor executor, std::size_t max_body_bytes)
+        : executor(executor), max_body_bytes(max_body_bytes), socket(executor) {}
+
+    Task<bool> write(std::string_view bytes);
+    Task<Result<Response>> read(bool head_only);
+    Task<Transfer> read_some();
+    bool parse(std::optional<ResponseReader>& reader, error_code& ec);
+    void close();
+
+    Executor executor;
+    const std::size_t max_body_bytes;
+    std::shared_ptr<Tls> certificates;
+    Socket socket;
+    std::unique_ptr<TlsSession> tls;  // null: plain
+    std::vector<char> in;
+    std::size_t unread = 0;
+    bool answered = false;
+};
+
+void ClientConnection::State::close() {
+    error_code ignored;
+    if (tls) tls->close_notify();
+    socket.close(ignored);
+    unread = 0;
+}
+
+Task<bool> ClientConnection::State::write(std::string_view bytes) {
+    error_code ec;
+    auto token = asio::redirect_error(use_task, ec);
+    while (!bytes.empty()) {
+        auto rest = asio::buffer(bytes.data(), bytes.size());
+        std::size_t sent = 0;
+        if (tls) {
+            const Transfer put = co_await tls->write_some(rest);
+            sent = put.size;
+            ec = put.error;
+        } else {
+            sent = co_await socket.async_write_some(rest, token);
+        }
+        if (ec || !socket.is_open()) co_return false;
+        bytes.remove_prefix(sent);
+    }
+    co_return true;
+}
+
+Task<Transfer> ClientConnection::State::read_some() {
+    auto space = asio::buffer(in.data() + unread, in.size() - unread);
+    if (tls) co_return co_await tls->read_some(space);
+    error_code ec;
+    auto token = asio::redirect_error(use_task, ec);
+    const std::size_t n = co_await socket.async_read_some(space, token);
+    co_return Transfer(n, ec);
+}
+
+/// Gives the parser what is unread. True when it wants more.
+bool ClientConnection::State::parse(std::optional<ResponseReader>& reader, error_code& ec) {
+    const std::size_t taken = reader->put(asio::const_buffer(in.data(), unread), ec);
+    std::copy(in.begin() + taken, in.begin() + unread, in.begin());
+    unread -= taken;
+    const bool starved = ec == beast_http::error::need_more || unread == 0;
+    if (ec == beast_http::error::need_more) ec = {};
+    return starved;
+}
+
+Task<Result<Response>> ClientConnection::State::read(bool head_only) {
+    in.resize(max_head_bytes);
+    std::optional<ResponseReader> reader;
+    reader.emplace(head_only, max_body_bytes);
+    bool starved = unread == 0;
+    while (!reader->is_done()) {
+        error_code ec;
+        if (starved) {
+            if (unread == in.size()) co_return broken("the answer's head is too long");
+            const Transfer got = co_await read_some();
+            ec = got.error;
+            if (!socket.is_open()) co_return broken("the connection was given up");
+            if (ec == asio::error::eof && answered) reader->put_eof(ec);
+            if (ec) co_return broken("the connection ended: " + ec.message());
+            if (got.size == 0) break;  // a body that ends with the connection
+            answered = true;
+            unread += got.size;
+        }
+        starved = parse(reader, ec);
+        if (ec) co_return broken("the answer is malformed: " + ec.message());
+        // 1xx: the answer proper follows.
+        if (reader->is_done() && reader->response().status / 100 == 1)
+            reader.emplace(head_only, max_body_bytes);
+    }
+    if (!reader->keep_alive() || unread > 0) close();
+    co_return std::move(reader->response());
+}
+
+ClientConnection::ClientConnection(Executor executor, std::size_t max_body_bytes)
+    : state_(std::make_unique<State>(executor, max_body_bytes)) {}
+ClientConnection::~ClientConnection() = default;
+
+Task<Result<void>> ClientConnection::connect(
+    Protocol::endpoint to, std::shared_ptr<Tls> tls, std::string server_name
+) {
+    State& state = *state_;
+    state.close();
+    state.tls.reset();
+    state.socket = Socket(state.executor);
+    error_code ec;
+    auto token = asio::redirect_error(use_task, ec);
+    co_await state.socket.async_connect(to, token);
+    if (!ec && !state.socket.is_open()) ec = asio::error::operation_aborted;
+    if (ec) {
+        state.close();
+        co_return unconnected(ec.message());
+    }
+    state.socket.set_option(asio::ip::tcp::no_delay(true), ec);  // not for Unix sockets
+    if (!tls) co_return Result<void>();
+    state.tls = tls->open(state.socket, server_name);
+    state.certificates = std::move(tls);
+    auto done = co_await state.tls->handshake();
+    if (done) co_return done;
+    state.close();
+    co_return unconnected(done.error().detail);
+}
+
+Task<Result<Response>> ClientConnection::exchange(std::string_view bytes, bool head_only) {
+    State& state = *state_;
+    state.answered = false;
+    const bool written = co_await state.write(bytes);
+    // A server that refuses early answers and hangs up while we still write: look before giving up.
+    auto response = co_await state.read(head_only);
+    if (!written || !response) state.close();
+    co_return response;
+}
+
+bool ClientConnection::usable() {
+    if (!state_->socket.is_open()) return false;
+    char byte = 0;
+    const auto n = ::recv(state_->socket.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+bool ClientConnection::answered() const {
+    return state_->answered;
+}
+
+bool ClientConnection::is_current() const {
+    return !state_->tls || state_->certificates->is_current(*state_->tls);
+}
+
+void ClientConnection::close() {
+    state_->close();
+}
+
+void write_request(
+    std::string& out,
+    Method method,
+    std::string_view target,
+    std::string_view host,
+    const Headers& headers,
+    std::string_view body
+) {
+    auto to = std::back_inserter(out);
+    fmt::format_to(to, "{} {} HTTP/1.1\r\nHost: {}\r\n", to_string(method), target, host);
+    for (const auto& [name, value] : headers) {
+        out += name;
+        out += ": ";
+        out += value;
+        out += "\r\n";
+    }
+    if (!body.empty() || method == Method::post || method == Method::put || method == Method::patch)
+        fmt::format_to(to, "Content-Length: {}\r\n", body.size());
+    out += "\r\n";
+    out += body;
+}
+
+bool is_clean(std::string_view target, const Headers& headers) {
+    if (!target.starts_with('/') || !is_safe_text(target)) return false;
+    if (target.find(' ') != std::string_view::npos) return false;
+    return std::all_of(headers.begin(), headers.end(), [](const auto& field) {
+        return is_token(field.first) && is_safe_text(field.second);
+    });
+}
+
+}  // namespace souk::http
