@@ -76,18 +76,22 @@ public:
         co_return Result<void>();
     }
 
+    Health health() const override {
+        Health health;
+        health.detail = provider_->fault();
+        health.ready = health.detail.empty();
+        return health;
+    }
+
     Task<void> stop(Deadline deadline) override { return worker_->stop(deadline); }
 
 private:
-    /// Wakes before the commit. On SQLite the worker's claim queues behind it on the one writer and
-    /// so sees its rows; where it might not, the poll finds them.
     Task<Result<void>> placed(Transaction& tx, Event event) {
-        auto accepted = co_await app::accept_order(tx, clock_, std::move(event));
-        if (accepted) {
-            worker_->wake();
-            bus_.wake();
-        }
-        co_return accepted;
+        tx.after_commit([&bus = bus_, worker = worker_] {
+            worker->wake();
+            bus.wake();
+        });
+        return app::accept_order(tx, clock_, std::move(event));
     }
 
     const Clock& clock_;

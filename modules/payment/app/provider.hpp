@@ -57,12 +57,16 @@ struct Book {
 class Provider {
 public:
     virtual ~Provider() = default;
-    /// Errors: `unavailable` "provider_books" with words when the provider cannot be used.
+    /// At the start, and again after a fault until it succeeds. Errors: `unavailable`
+    /// "provider_books" with words when the provider cannot be used.
     virtual Task<Result<void>> open() = 0;
+    /// Why it cannot be used at the moment, in words for an operator; empty when it can. Any
+    /// thread.
+    virtual std::string fault() const { return {}; }
     /// Both answer at `deadline` at the latest; on the executor of the module only.
     virtual Task<Result<Answer>> charge(ChargeRequest request, Deadline deadline) = 0;
     virtual Task<Result<Answer>> refund(RefundRequest request, Deadline deadline) = 0;
-    /// In order of order_id, from any thread.
+    /// In order of order_id, from any thread. Errors: as open().
     virtual Task<Result<std::vector<Book>>> books(
         std::string after_order_id, std::size_t limit
     ) = 0;

@@ -30,18 +30,24 @@ Task<Result<void>> decline(
     );
 }
 
-Task<Result<void>> capture(Transaction& tx, const Clock& clock, domain::Attempt attempt) {
+/// A capture behind a raised fence is not announced: it is given back, and that is announced.
+Task<Result<void>> capture(
+    Transaction& tx, const Clock& clock, domain::Attempt attempt, bool fenced
+) {
     const auto now = clock.now();
     auto postings = domain::capture_postings(attempt.total.amount);
     auto booked = co_await book(tx, attempt, postings, now);
     if (!booked) co_return booked.error();
-    auto status = co_await store::capture_payment(tx, attempt.payment_id, now);
-    if (!status) co_return status.error();
-    if (*status == "captured")
-        co_return co_await announce_captured(
-            tx, clock, attempt.order_id, attempt.payment_id, attempt.total, 1
-        );
-    // The order was fenced (or, which no path of ours does, settled otherwise): give it back.
+    if (!fenced) {
+        auto captured = co_await store::capture_payment(tx, attempt.payment_id, now);
+        if (!captured) co_return captured.error();
+        if (*captured)
+            co_return co_await announce_captured(
+                tx, clock, attempt.order_id, attempt.payment_id, attempt.total, 1
+            );
+    }
+    auto kept = co_await store::give_back_payment(tx, attempt.payment_id, now);
+    if (!kept) co_return kept.error();
     domain::Attempt refund(
         make_id("att", now),
         attempt.payment_id,
@@ -59,11 +65,13 @@ Task<Result<void>> capture(Transaction& tx, const Clock& clock, domain::Attempt 
 Task<Result<void>> settle_charge(
     Transaction& tx, const Clock& clock, domain::Attempt attempt, Answer answer
 ) {
+    auto fenced = co_await store::hold_fence(tx, attempt.order_id);
+    if (!fenced) co_return fenced.error();
     std::string status(answer.done ? "captured" : "declined");
     auto settled = co_await store::settle_attempt(tx, attempt.id, std::move(status));
     if (!settled) co_return settled.error();
     if (!*settled) co_return Result<void>();
-    if (answer.done) co_return co_await capture(tx, clock, std::move(attempt));
+    if (answer.done) co_return co_await capture(tx, clock, std::move(attempt), *fenced);
     co_return co_await decline(tx, clock, std::move(attempt), answer.reason);
 }
 

@@ -3,7 +3,9 @@
 #include "souk/json.hpp"
 
 #include <boost/asio/this_coro.hpp>
-#include <fmt/format.h>
+
+#include <map>
+#include <mutex>
 
 namespace souk::payment::app {
 
@@ -12,6 +14,8 @@ namespace {
 constexpr int timeouts_of_tok_timeout = 2;
 
 constexpr std::string_view name_of_kind[] = {"capture", "decline", "refund"};
+
+enum class Kind : std::uint8_t { captured, declined, refunded };
 
 struct Line {
     std::string op;
@@ -41,69 +45,106 @@ Result<Line> read_line(std::string_view text) {
 
 }  // namespace
 
-SimulatedProvider::SimulatedProvider(
-    Executor executor, BlockingPool& pool, Clock& clock, const std::filesystem::path& file
-)
-    : clock_(clock), log_(executor, pool, file) {}
+struct SimulatedProvider::Record {
+    Record(Kind kind, std::string order_id, Money total, std::string reason)
+        : kind(kind), order_id(std::move(order_id)), total(total), reason(std::move(reason)) {}
+    Answer answer() const { return kind == Kind::declined ? Answer::no(reason) : Answer::yes(); }
+    Kind kind;
+    std::string order_id;
+    Money total;
+    std::string reason;
+};
 
-Task<Result<void>> SimulatedProvider::open() {
-    auto text = co_await log_.open();
-    if (!text) co_return text.error();
-    co_return load(*text);
-}
+/// Filled on the pool, asked from any thread.
+struct SimulatedProvider::Books {
+    Result<void> read(std::string_view text);
+    std::optional<Record> find(const std::string& attempt_id) const;
+    std::int64_t left_to_refund(const std::string& charge_id) const;
+    /// Not booked yet, and, a refund, no more than the charge has left.
+    bool wants(const std::string& attempt_id, const std::string& charge_id, Money total) const;
+    std::vector<Book> page(const std::string& after_order_id, std::size_t limit) const;
 
-Result<void> SimulatedProvider::load(std::string_view text) {
-    std::lock_guard lock(mutex_);
-    for (std::int64_t number = 1; !text.empty(); ++number) {
-        auto end = text.find('\n');
-        auto line = read_line(text.substr(0, end));
-        auto currency = Currency::parse(line ? line->currency : std::string());
-        if (!line || !currency)
-            return unavailable(
-                "provider_books", fmt::format("line {} of the provider's file is damaged", number)
-            );
-        auto kind = line->op == "capture"   ? Kind::captured
-                    : line->op == "decline" ? Kind::declined
-                                            : Kind::refunded;
-        if (kind == Kind::refunded) refunded_[line->charge] += line->amount;
-        Money total(line->amount, *currency);
-        index(line->attempt, Record(kind, line->order, total, line->reason));
-        text.remove_prefix(end + 1);
-    }
+    mutable std::mutex mutex;
+    std::unordered_map<std::string, Record> records;         // by attempt id
+    std::unordered_map<std::string, std::int64_t> refunded;  // by the charge's attempt id
+    std::map<std::string, Book> orders;
+};
+
+Result<void> SimulatedProvider::Books::read(std::string_view text) {
+    auto line = read_line(text);
+    if (!line) return line.error();
+    auto currency = Currency::parse(line->currency);
+    if (!currency) return currency.error();
+    auto kind = line->op == "capture"   ? Kind::captured
+                : line->op == "decline" ? Kind::declined
+                                        : Kind::refunded;
+    std::lock_guard lock(mutex);
+    if (kind == Kind::refunded) refunded[line->charge] += line->amount;
+    Money total(line->amount, *currency);
+    records.insert_or_assign(line->attempt, Record(kind, line->order, total, line->reason));
+    if (kind == Kind::declined) return Result<void>();
+    auto& book = orders[line->order];
+    auto captured = kind == Kind::captured;
+    book.order_id = line->order;
+    book.currency = line->currency;
+    (captured ? book.captures : book.refunds) += 1;
+    book.amount += captured ? line->amount : -line->amount;
     return Result<void>();
 }
 
-void SimulatedProvider::index(const std::string& attempt_id, Record record) {
-    if (record.kind != Kind::declined) {
-        auto& book = books_[record.order_id];
-        auto captured = record.kind == Kind::captured;
-        book.order_id = record.order_id;
-        book.currency = std::string(record.total.currency.code());
-        (captured ? book.captures : book.refunds) += 1;
-        book.amount += captured ? record.total.amount : -record.total.amount;
-    }
-    records_.insert_or_assign(attempt_id, std::move(record));
-}
-
-std::optional<SimulatedProvider::Record> SimulatedProvider::find(const std::string& attempt_id
+std::optional<SimulatedProvider::Record> SimulatedProvider::Books::find(
+    const std::string& attempt_id
 ) const {
-    std::lock_guard lock(mutex_);
-    auto it = records_.find(attempt_id);
-    return it == records_.end() ? std::nullopt : std::optional<Record>(it->second);
+    std::lock_guard lock(mutex);
+    auto it = records.find(attempt_id);
+    return it == records.end() ? std::nullopt : std::optional<Record>(it->second);
 }
 
-std::int64_t SimulatedProvider::left_to_refund(const std::string& charge_id) const {
-    std::lock_guard lock(mutex_);
-    auto charge = records_.find(charge_id);
-    if (charge == records_.end() || charge->second.kind != Kind::captured) return 0;
-    auto given_back = refunded_.find(charge_id);
-    return charge->second.total.amount - (given_back == refunded_.end() ? 0 : given_back->second);
+std::int64_t SimulatedProvider::Books::left_to_refund(const std::string& charge_id) const {
+    std::lock_guard lock(mutex);
+    auto charge = records.find(charge_id);
+    if (charge == records.end() || charge->second.kind != Kind::captured) return 0;
+    auto given_back = refunded.find(charge_id);
+    return charge->second.total.amount - (given_back == refunded.end() ? 0 : given_back->second);
 }
 
-Task<Result<void>> SimulatedProvider::book(
+bool SimulatedProvider::Books::wants(
+    const std::string& attempt_id, const std::string& charge_id, Money total
+) const {
+    if (find(attempt_id)) return false;
+    return charge_id.empty() || left_to_refund(charge_id) >= total.amount;
+}
+
+std::vector<Book> SimulatedProvider::Books::page(
+    const std::string& after_order_id, std::size_t limit
+) const {
+    std::lock_guard lock(mutex);
+    std::vector<Book> found;
+    auto it = orders.upper_bound(after_order_id);
+    for (; it != orders.end() && found.size() < limit; ++it)
+        found.push_back(it->second);
+    return found;
+}
+
+SimulatedProvider::SimulatedProvider(
+    Executor executor, BlockingPool& pool, Clock& clock, const std::filesystem::path& file
+)
+    : clock_(clock)
+    , books_(std::make_shared<Books>())
+    , log_(executor, pool, file, [books = books_](std::string_view line) {
+        return books->read(line);
+    }) {}
+
+Task<Result<void>> SimulatedProvider::open() {
+    return log_.catch_up();
+}
+
+Task<Result<std::optional<SimulatedProvider::Record>>> SimulatedProvider::book(
     std::string attempt_id, Record record, std::string charge_id
 ) {
-    if (!in_hand_.insert(attempt_id).second)
+    // One refund of a charge at a time: the next one must see what this one left.
+    const std::string hand = charge_id.empty() ? attempt_id : "refund of " + charge_id;
+    if (!in_hand_.insert(hand).second)
         co_return unavailable("in_progress", "the same attempt is under way");
     json::object line;
     line["at"] = to_rfc3339(clock_.now());
@@ -114,15 +155,15 @@ Task<Result<void>> SimulatedProvider::book(
     line["amount"] = record.total.amount;
     line["currency"] = record.total.currency.code();
     if (!record.reason.empty()) line["reason"] = record.reason;
-    std::function<void(bool)> settled =
-        [this, self = shared_from_this(), attempt_id, record, charge_id](bool durable) {
-            in_hand_.erase(attempt_id);
-            if (!durable) return;
-            std::lock_guard lock(mutex_);
-            if (record.kind == Kind::refunded) refunded_[charge_id] += record.total.amount;
-            index(attempt_id, record);
-        };
-    co_return co_await log_.append(json::serialize(line), std::move(settled));
+    AppendLog::Wanted wanted = [books = books_, attempt_id, charge_id, total = record.total] {
+        return books->wants(attempt_id, charge_id, total);
+    };
+    std::function<void()> settled = [self = shared_from_this(), hand] {
+        self->in_hand_.erase(hand);
+    };
+    auto done = co_await log_.append(json::serialize(line), std::move(wanted), std::move(settled));
+    if (!done) co_return done.error();
+    co_return books_->find(attempt_id);
 }
 
 Task<Result<Answer>> SimulatedProvider::no_answer(Deadline deadline) {
@@ -134,10 +175,7 @@ Task<Result<Answer>> SimulatedProvider::no_answer(Deadline deadline) {
 }
 
 Task<Result<Answer>> SimulatedProvider::charge(ChargeRequest request, Deadline deadline) {
-    if (auto known = find(request.attempt_id)) {
-        if (known->kind == Kind::captured) co_return Answer::yes();
-        co_return Answer::no(known->reason);
-    }
+    if (auto known = books_->find(request.attempt_id)) co_return known->answer();
     auto silent = request.token == "tok_charge_then_timeout";
     if (request.token == "tok_timeout") {
         if (++unanswered_[request.attempt_id] <= timeouts_of_tok_timeout)
@@ -155,30 +193,30 @@ Task<Result<Answer>> SimulatedProvider::charge(ChargeRequest request, Deadline d
     auto booked = co_await book(request.attempt_id, std::move(record), std::string());
     if (!booked) co_return booked.error();
     if (silent) co_return co_await no_answer(deadline);
-    if (kind == Kind::declined) co_return Answer::no(reason);
-    co_return Answer::yes();
+    co_return (*booked)->answer();  // perhaps another replica's, of the same attempt
 }
 
 Task<Result<Answer>> SimulatedProvider::refund(RefundRequest request, Deadline) {
-    if (find(request.attempt_id)) co_return Answer::yes();
-    auto charge = find(request.charge_id);
-    if (!charge || left_to_refund(request.charge_id) < request.total.amount)
-        co_return Answer::no("nothing_to_refund");
+    auto charge = books_->find(request.charge_id);
+    if (!charge) {  // of another replica?
+        auto read = co_await log_.catch_up();
+        if (!read) co_return read.error();
+        charge = books_->find(request.charge_id);
+    }
+    if (!charge) co_return Answer::no("nothing_to_refund");
     Record record(Kind::refunded, charge->order_id, request.total, {});
     auto booked = co_await book(request.attempt_id, std::move(record), request.charge_id);
     if (!booked) co_return booked.error();
-    co_return Answer::yes();
+    if (!booked->has_value()) co_return Answer::no("nothing_to_refund");
+    co_return (*booked)->answer();
 }
 
 Task<Result<std::vector<Book>>> SimulatedProvider::books(
     std::string after_order_id, std::size_t limit
 ) {
-    std::lock_guard lock(mutex_);
-    std::vector<Book> page;
-    for (auto it = books_.upper_bound(after_order_id); it != books_.end() && page.size() < limit;
-         ++it)
-        page.push_back(it->second);
-    co_return page;
+    auto read = co_await log_.catch_up();
+    if (!read) co_return read.error();
+    co_return books_->page(after_order_id, limit);
 }
 
 }  // namespace souk::payment::app

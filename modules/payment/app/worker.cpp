@@ -97,8 +97,9 @@ Deadline Worker::database_deadline() const {
 
 Task<void> Worker::run() {
     while (!stopping_) {
+        const bool usable = co_await provider_is_usable();
         auto free = options_.limit - in_hand_.size();
-        if (free > 0) {
+        if (usable && free > 0) {
             auto claimed = co_await claim(free);
             backlog_ = claimed == free;
         }
@@ -106,6 +107,15 @@ Task<void> Worker::run() {
     }
     running_ = false;
     drained_.notify();
+}
+
+/// What cannot be sent is not claimed: another replica's provider may be well.
+Task<bool> Worker::provider_is_usable() {
+    if (provider_->fault().empty()) co_return true;
+    auto opened = co_await provider_->open();
+    if (opened) co_return true;
+    log_.warn("the provider cannot be used", {{"error", opened.error().detail}});
+    co_return false;
 }
 
 Task<std::size_t> Worker::claim(std::size_t limit) {

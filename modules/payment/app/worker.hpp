@@ -48,6 +48,7 @@ private:
     struct Sending;  // one attempt in hand; its coroutine can be cancelled while it waits
 
     Task<void> run();
+    Task<bool> provider_is_usable();
     Task<std::size_t> claim(std::size_t limit);
     void send(domain::Attempt attempt);
     Task<void> process(domain::Attempt attempt, std::shared_ptr<Sending> sending);

@@ -14,6 +14,10 @@ inline constexpr Statement raise_fence_sql{
     .sql =
         "INSERT INTO fences (order_id, raised) VALUES ($1, 1) "
         "ON CONFLICT (order_id) DO UPDATE SET raised = 1"};
+inline constexpr Statement hold_fence_sql{
+    .name = "payment.hold_fence",
+    .sql = "SELECT raised FROM fences WHERE order_id = $1",
+    .postgres = "SELECT raised FROM fences WHERE order_id = $1 FOR SHARE"};
 
 inline constexpr Statement insert_payment_sql{
     .name = "payment.insert_payment",
@@ -46,16 +50,16 @@ inline constexpr Statement decline_payment_sql{
     .sql =
         "UPDATE payments SET status = 'declined', reason = $2, version = version + 1, "
         "updated_at = $3 WHERE id = $1 AND status = 'pending'"};
-// A capture behind a raised fence is not announced: it is given back, and that is announced.
 inline constexpr Statement capture_payment_sql{
     .name = "payment.capture_payment",
     .sql =
-        "UPDATE payments SET "
-        "status = CASE WHEN EXISTS (SELECT 1 FROM fences WHERE order_id = payments.order_id "
-        "AND raised = 1) THEN 'refunding' ELSE 'captured' END, "
-        "version = version + CASE WHEN EXISTS (SELECT 1 FROM fences "
-        "WHERE order_id = payments.order_id AND raised = 1) THEN 0 ELSE 1 END, "
-        "updated_at = $2 WHERE id = $1 AND status = 'pending' RETURNING status"};
+        "UPDATE payments SET status = 'captured', version = version + 1, updated_at = $2 "
+        "WHERE id = $1 AND status = 'pending'"};
+inline constexpr Statement give_back_payment_sql{
+    .name = "payment.give_back_payment",
+    .sql =
+        "UPDATE payments SET status = 'refunding', updated_at = $2 "
+        "WHERE id = $1 AND status = 'pending'"};
 inline constexpr Statement refund_payment_sql{
     .name = "payment.refund_payment",
     .sql =
@@ -76,9 +80,9 @@ inline constexpr Statement claim_attempts_sql{
         "ORDER BY next_at LIMIT $3) "
         "RETURNING id, payment_id, order_id, operation, charge_id, token, amount, currency, tries",
     .postgres =
-        "UPDATE attempts SET status = 'sent', tries = tries + 1, next_at = $2 WHERE id IN "
+        "UPDATE attempts SET status = 'sent', tries = tries + 1, next_at = $2 WHERE id = ANY (ARRAY"
         "(SELECT id FROM attempts WHERE status IN ('queued', 'sent') AND next_at <= $1 "
-        "ORDER BY next_at LIMIT $3 FOR UPDATE SKIP LOCKED) "
+        "ORDER BY next_at LIMIT $3 FOR UPDATE SKIP LOCKED)) "
         "RETURNING id, payment_id, order_id, operation, charge_id, token, amount, currency, tries"};
 inline constexpr Statement settle_attempt_sql{
     .name = "payment.settle_attempt",
@@ -163,6 +167,12 @@ Task<Result<void>> raise_fence(Transaction& tx, std::string order_id) {
     return run(tx, raise_fence_sql, bind(order_id));
 }
 
+Task<Result<bool>> hold_fence(Transaction& tx, std::string order_id) {
+    auto rows = co_await tx.execute(hold_fence_sql, bind(order_id));
+    if (!rows) co_return rows.error();
+    co_return !rows->empty() && (*rows)[0].boolean(0);
+}
+
 Task<Result<bool>> insert_payment(Transaction& tx, Payment payment) {
     auto params = bind(
         payment.id,
@@ -193,14 +203,12 @@ Task<Result<bool>> decline_payment(
     return run_guarded(tx, decline_payment_sql, bind(id, reason, now));
 }
 
-Task<Result<std::optional<std::string>>> capture_payment(
-    Transaction& tx, std::string id, Timestamp now
-) {
-    auto rows = co_await tx.execute(capture_payment_sql, bind(id, now));
-    if (!rows) co_return rows.error();
-    std::optional<std::string> status;
-    if (!rows->empty()) status = (*rows)[0].string(0);
-    co_return status;
+Task<Result<bool>> capture_payment(Transaction& tx, std::string id, Timestamp now) {
+    return run_guarded(tx, capture_payment_sql, bind(id, now));
+}
+
+Task<Result<bool>> give_back_payment(Transaction& tx, std::string id, Timestamp now) {
+    return run_guarded(tx, give_back_payment_sql, bind(id, now));
 }
 
 Task<Result<std::optional<std::int64_t>>> refund_payment(

@@ -1,5 +1,6 @@
 // All of payment's SQL. Each function is one statement; the guarded ones say whether they took
-// effect. Errors of all: the database's.
+// effect. A transaction locks an order's fence first, then its attempt, then its payment. Errors of
+// all: the database's.
 #pragma once
 
 #include "domain/ledger.hpp"
@@ -19,6 +20,8 @@ using domain::Payment;
 /// Makes sure that the order has a fence row, locks it, and says whether the fence is raised.
 Task<Result<bool>> lock_fence(Transaction& tx, std::string order_id);
 Task<Result<void>> raise_fence(Transaction& tx, std::string order_id);
+/// Whether the fence is raised; keeps it as it is until the transaction ends.
+Task<Result<bool>> hold_fence(Transaction& tx, std::string order_id);
 
 /// False when the order has a payment already.
 Task<Result<bool>> insert_payment(Transaction& tx, Payment payment);
@@ -28,11 +31,9 @@ Task<Result<bool>> void_payment(Transaction& tx, std::string id, Timestamp now);
 Task<Result<bool>> decline_payment(
     Transaction& tx, std::string id, std::string reason, Timestamp now
 );
-/// pending → captured, or refunding when the order's fence is raised. The status afterwards;
-/// nothing when the payment was not pending.
-Task<Result<std::optional<std::string>>> capture_payment(
-    Transaction& tx, std::string id, Timestamp now
-);
+/// pending → captured, or pending → refunding; false when the payment is not pending.
+Task<Result<bool>> capture_payment(Transaction& tx, std::string id, Timestamp now);
+Task<Result<bool>> give_back_payment(Transaction& tx, std::string id, Timestamp now);
 /// refunding → refunded; the version afterwards; nothing when it was not refunding.
 Task<Result<std::optional<std::int64_t>>> refund_payment(
     Transaction& tx, std::string id, Timestamp now

@@ -1,22 +1,25 @@
-// One module on its own SQLite file with a clock that the test owns. It can be stopped or killed
-// and started again over the same files.
+// One module on a database of its own with a clock that the test owns. It can be stopped or killed
+// and started again over the same data. It may run as several replicas: each is a module with its
+// own connections to that database (on SQLite, which has one writer a file, they share it) and the
+// same folder for files.
 #pragma once
 
 #include "base/virtual_clock.hpp"
 #include "cache/memory.hpp"
-#include "database/migrate.hpp"
-#include "database/sqlite/sqlite_database.hpp"
 #include "souk/module.hpp"
 #include "support/result_text.hpp"
+#include "unit/payment/module_store.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <catch2/catch.hpp>
+#include <fmt/format.h>
 
-#include <cstdlib>
+#include <deque>
 #include <exception>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <optional>
 #include <sstream>
 #include <stdexcept>
@@ -56,63 +59,58 @@ inline std::string read_file(const std::filesystem::path& file) {
     return text.str();
 }
 
+/// Drivers know a statement by its name, for ever; PostgreSQL looks at 63 bytes of it.
+inline Statement named_statement(std::string_view text) {
+    static std::map<std::string, std::string, std::less<>> names;
+    const auto known =
+        names.try_emplace(std::string(text), fmt::format("test.harness_{}", names.size()));
+    return Statement{.name = known.first->second, .sql = known.first->first};
+}
+
+/// A process of the module.
+struct Replica {
+    PeerTable table;
+    std::optional<Peers> peers;
+    Database* database = nullptr;
+    std::unique_ptr<Module> module;
+    std::map<std::string, EventHandler, std::less<>> handlers;
+};
+
 class ModuleHarness {
 public:
-    ModuleHarness(const ModuleInfo& info, Settings settings)
-        : info_(info), settings_(std::move(settings)) {
-        char name[] = "/tmp/souk-unit-XXXXXX";
-        if (::mkdtemp(name) == nullptr) throw std::runtime_error("no temporary folder");
-        folder_ = name;
-    }
-    ~ModuleHarness() {
-        kill();
-        std::filesystem::remove_all(folder_);
-    }
+    ModuleHarness(const ModuleInfo& info, Settings settings, std::size_t replicas = 1)
+        : info_(info)
+        , settings_(std::move(settings))
+        , count_(replicas)
+        , store_(info, clock, replicas) {}
+    ~ModuleHarness() { kill(); }
 
     void start() {
         context_ = std::make_unique<asio::io_context>();
         guard_.emplace(context_->get_executor());
         pool_ = std::make_unique<BlockingPool>("test", 2, 256);
-        database::SqliteOptions options;
-        options.file = folder_ / "module.db";
-        database_ = database::open_sqlite(options, clock).value();
-        run(database::migrate(*database_, clock, info_.migrations)).value();
-        peers_.emplace(table, info_.name, info_.calls);
-        module_ = info_.create(deps());
-        for (const Subscription& subscription : module_->subscriptions())
-            handlers_.insert_or_assign(subscription.type, subscription.handler);
-        run(module_->start()).value();
+        if (closed_) store_.reopen();
+        closed_ = false;
+        for (std::size_t i = 0; i < count_; ++i) {
+            replicas_.emplace_back().database = &store_.of(i);
+            start_replica(replicas_.back());
+        }
     }
 
     void stop() {
-        run(module_->stop(Deadline(clock, seconds(25))));
+        for (Replica& one : replicas_)
+            run(one.module->stop(Deadline(clock, seconds(25))));
         kill();
     }
 
     /// The process is gone: nothing that waits goes on, only what is in files stays.
     void kill() {
-        database_.reset();
+        if (!closed_) store_.close();
+        closed_ = true;
         pool_.reset();
-        handlers_.clear();
-        module_.reset();
+        replicas_.clear();
         guard_.reset();
         context_.reset();
-    }
-
-    ModuleDeps deps() {
-        return ModuleDeps{
-            context_->get_executor(),
-            *pool_,
-            *database_,
-            bus_,
-            cache_,
-            *limiter_,
-            clock,
-            Logger("test"),
-            metrics_,
-            settings_,
-            *peers_,
-            folder_};
     }
 
     template <class T>
@@ -157,20 +155,46 @@ public:
     void work(milliseconds time = milliseconds(50)) { context_->run_for(time); }
 
     /// Delivers `event` as the bus does: in a transaction of the module.
-    Result<void> deliver(Event event) {
-        const EventHandler& handler = handlers_.at(event.type);
+    Result<void> deliver(Event event, std::size_t to = 0) {
+        return run(delivering(replicas_[to], std::move(event)));
+    }
+    Task<Result<void>> delivering(Replica& to, Event event) {
+        const EventHandler& handler = to.handlers.at(event.type);
         const TransactionBody body = [&](Transaction& tx) { return handler(tx, event); };
-        return run(database_->transact(body, Deadline::never()));
+        co_return co_await to.database->transact(body, Deadline::never());
+    }
+    /// All side by side.
+    template <class T>
+    std::vector<T> run_all(std::vector<Task<T>> tasks) {
+        std::vector<std::optional<T>> results(tasks.size());
+        std::size_t ended = 0;
+        std::exception_ptr failure;
+        for (std::size_t i = 0; i < tasks.size(); ++i)
+            asio::co_spawn(
+                *context_,
+                std::move(tasks[i]),
+                [&, i](std::exception_ptr error, T value) {
+                    if (error) failure = error;
+                    results[i].emplace(std::move(value));
+                    ++ended;
+                }
+            );
+        pump([&] { return ended == tasks.size(); });
+        if (failure) std::rethrow_exception(failure);
+        std::vector<T> all;
+        for (auto& result : results)
+            all.push_back(std::move(*result));
+        return all;
     }
 
     /// Runs one statement in a transaction.
     Result<Rows> sql(std::string_view text, Params params = {}) {
-        const Statement statement{.name = "", .sql = text};
+        const Statement statement = named_statement(text);
         Result<Rows> rows = Rows();
         const TransactionBody body = [&](Transaction& tx) {
             return execute(tx, statement, params, rows);
         };
-        auto done = run(database_->transact(body, Deadline::never()));
+        auto done = run(database().transact(body, Deadline::never()));
         if (!done) return done.error();
         return rows;
     }
@@ -190,26 +214,52 @@ public:
         request.query = query;
         request.params.emplace_back("id", id);
         const CallContext ctx(std::move(identity), Deadline::never(), "req_1", "");
-        auto routes = module_->routes();
-        for (auto& route : module_->internal_routes())
+        auto routes = module().routes();
+        for (auto& route : module().internal_routes())
             routes.push_back(std::move(route));
         for (const auto& route : routes)
             if (route.pattern == pattern) return run(route.handler(ctx, request));
         throw std::logic_error("no route " + pattern);
     }
 
-    Module& module() { return *module_; }
-    Database& database() { return *database_; }
+    Replica& replica(std::size_t i) { return replicas_[i]; }
+    Module& module() { return *replicas_.front().module; }
+    Database& database() { return store_.of(0); }
     BlockingPool& pool() { return *pool_; }
     asio::io_context& context() { return *context_; }
-    const std::filesystem::path& folder() const { return folder_; }
+    const std::filesystem::path& folder() const { return folder_.path(); }
     NullMetrics& metrics() { return metrics_; }
     NullBus& bus() { return bus_; }
 
     base::VirtualClock clock;
-    PeerTable table;
+    PeerTable table;  // what each replica finds there, before it starts
 
 private:
+    void start_replica(Replica& one) {
+        one.table = table;
+        one.peers.emplace(one.table, info_.name, info_.calls);
+        one.module = info_.create(deps(one));
+        for (const Subscription& subscription : one.module->subscriptions())
+            one.handlers.insert_or_assign(subscription.type, subscription.handler);
+        run(one.module->start()).value();
+    }
+
+    ModuleDeps deps(Replica& one) {
+        return ModuleDeps{
+            context_->get_executor(),
+            *pool_,
+            *one.database,
+            bus_,
+            cache_,
+            *limiter_,
+            clock,
+            Logger("test"),
+            metrics_,
+            settings_,
+            *one.peers,
+            folder_.path()};
+    }
+
     static Task<Result<void>> execute(
         Transaction& tx, const Statement& statement, Params params, Result<Rows>& rows
     ) {
@@ -225,18 +275,18 @@ private:
 
     const ModuleInfo& info_;
     Settings settings_;
-    std::filesystem::path folder_;
+    const std::size_t count_;
+    TemporaryFolder folder_;
+    ModuleStore store_;
+    bool closed_ = false;
     NullMetrics metrics_;
     NullBus bus_;
     NullCache cache_;
     std::unique_ptr<RateLimiter> limiter_ = cache::make_memory_rate_limiter(clock, 1000);
-    std::optional<Peers> peers_;
     std::unique_ptr<asio::io_context> context_;
     std::optional<asio::executor_work_guard<Executor>> guard_;
     std::unique_ptr<BlockingPool> pool_;
-    std::unique_ptr<Database> database_;
-    std::unique_ptr<Module> module_;
-    std::map<std::string, EventHandler, std::less<>> handlers_;
+    std::deque<Replica> replicas_;
 };
 
 }  // namespace souk::test

@@ -24,12 +24,12 @@ inline Settings payment_settings(std::string workers = "64") {
 
 class PaymentWorld : public ModuleHarness {
 public:
-    explicit PaymentWorld(Settings settings = payment_settings())
-        : ModuleHarness(payment::module(), std::move(settings)) {
+    explicit PaymentWorld(std::size_t replicas = 1, Settings settings = payment_settings())
+        : ModuleHarness(payment::module(), std::move(settings), replicas) {
         start();
     }
 
-    Result<void> place(
+    static Event placed(
         const std::string& order_id, const std::string& token, std::int64_t amount = 1250
     ) {
         json::object data;
@@ -39,13 +39,21 @@ public:
         data["amount"] = amount;
         data["currency"] = "GBP";
         data["payment_token"] = token;
-        return deliver(Event("order.placed", order_id, 1, json::serialize(data)));
+        return Event("order.placed", order_id, 1, json::serialize(data));
+    }
+    Result<void> place(
+        const std::string& order_id, const std::string& token, std::int64_t amount = 1250
+    ) {
+        return deliver(placed(order_id, token, amount));
     }
 
-    payment::VoidOutcome void_order(const std::string& order_id) {
-        auto& api = *static_cast<payment::Api*>(table.find("payment"));
+    Task<Result<payment::VoidOutcome>> voiding(std::string order_id, std::size_t by = 0) {
+        auto& api = *static_cast<payment::Api*>(replica(by).table.find("payment"));
         const CallContext ctx(Deadline::never());
-        return run(api.void_order(ctx, order_id)).value();
+        return api.void_order(ctx, std::move(order_id));
+    }
+    payment::VoidOutcome void_order(const std::string& order_id) {
+        return run(voiding(order_id)).value();
     }
 
     std::string status(const std::string& order_id) {
@@ -83,11 +91,11 @@ public:
     }
 
     std::int64_t ledger_sum() {
-        return number("SELECT COALESCE(SUM(amount), 0) FROM ledger_entries");
+        return number("SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM ledger_entries");
     }
     std::int64_t balance(const std::string& account, const std::string& order_id) {
         return number(fmt::format(
-            "SELECT COALESCE(SUM(amount), 0) FROM ledger_entries "
+            "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM ledger_entries "
             "WHERE account = '{}' AND order_id = '{}'",
             account,
             order_id

@@ -34,7 +34,7 @@ TEST_CASE("a void before an order of zero fences it, too") {
 }
 
 TEST_CASE("a void of an attempt that was not sent fences it") {
-    PaymentWorld world(payment_settings("1"));
+    PaymentWorld world(1, payment_settings("1"));
     REQUIRE(world.place("ord_slow", "tok_timeout"));  // keeps the only worker busy
     world.until([&] { return world.number("SELECT tries FROM attempts") == 1; });
     REQUIRE(world.place("ord_1", "tok_approve"));
