@@ -261,6 +261,7 @@ public:
     }
 
     Database& database() { return fixture_.database(); }
+    const http::Routes& routes() const { return routes_; }
 
     static Task<Result<void>> execute(
         Transaction& tx, const Statement& statement, Params params, Result<Rows>& rows
