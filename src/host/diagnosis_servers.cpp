@@ -2,7 +2,6 @@
 
 #include "cache/redis/link.hpp"
 #include "database/postgres/postgres_database.hpp"
-#include "events/rabbitmq/advice.hpp"
 #include "events/rabbitmq/connection.hpp"
 #include "host/server_url.hpp"
 #include "host/storage.hpp"
@@ -214,12 +213,7 @@ Checks try_rabbitmq(
         connection.close();
     } catch (const Failure& failure) {
         if (found.empty())
-            found.emplace_back(
-                "rabbitmq",
-                Verdict::fail,
-                failure.error.detail,
-                fmt::format("{} ({})", rabbitmq::advice(address, failure.error.detail), origin)
-            );
+            found.emplace_back("rabbitmq", Verdict::fail, failure.error.detail, origin);
         else
             found.emplace_back(
                 "rabbitmq rights",

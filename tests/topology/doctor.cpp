@@ -137,7 +137,7 @@ TEST_CASE("the doctor tells every fault of the configuration at once, and no pas
     const Diagnosis diagnosis = diagnose(shop, {"--set", "http.port=x"});
     INFO(diagnosis.text);
     CHECK(diagnosis.code == 1);
-    CHECK(diagnosis.report.at("checks").as_array().size() == 3);
+    CHECK(diagnosis.report.at("checks").as_array().size() == 4);
     CHECK(diagnosis.text.find("hunter2") == std::string::npos);
 }
 

@@ -8,7 +8,7 @@
 
 namespace souk::events::rabbitmq {
 
-/// `complaint`: the words of a Failure of Connection's constructor.
+/// `complaint`: what was said when a Connection could not be made.
 std::string advice(const Address& address, std::string_view complaint);
 
 }  // namespace souk::events::rabbitmq

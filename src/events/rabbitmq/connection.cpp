@@ -1,5 +1,7 @@
 #include "events/rabbitmq/connection.hpp"
 
+#include "events/rabbitmq/advice.hpp"
+
 #include <amqp.h>
 #include <amqp_ssl_socket.h>
 #include <amqp_tcp_socket.h>
@@ -61,6 +63,17 @@ void check(const amqp_rpc_reply_t& reply, std::string_view what) {
 
 void check(int status, std::string_view what) {
     if (status != AMQP_STATUS_OK) fail(fmt::format("{}: {}", what, amqp_error_string2(status)));
+}
+
+/// Adds to a Failure what an operator can do.
+template <class Work>
+void advise(const Address& address, Work work) {
+    try {
+        work();
+    } catch (const Failure& failure) {
+        const std::string& said = failure.error.detail;
+        fail(fmt::format("{}; {}", said, advice(address, said)));
+    }
 }
 
 timeval from_now(std::chrono::steady_clock::time_point end) {
@@ -236,7 +249,7 @@ Connection::Connection(const Address& address) : state_(std::make_unique<State>(
     std::string where = "cannot connect to RabbitMQ at " + address.text();
     int status =
         amqp_socket_open_noblock(socket, address.host.c_str(), address.port, &connect_time);
-    check(status, where);
+    advise(address, [&] { check(status, where); });
     std::string password = password_of(address);
     amqp_rpc_reply_t login = amqp_login(
         state_->handle,
@@ -248,15 +261,17 @@ Connection::Connection(const Address& address) : state_(std::make_unique<State>(
         address.user.c_str(),
         password.c_str()
     );
-    check(
-        login,
-        fmt::format(
-            "cannot log in to RabbitMQ at {} as {}, virtual host {}",
-            address.text(),
-            address.user,
-            address.vhost
-        )
-    );
+    advise(address, [&] {
+        check(
+            login,
+            fmt::format(
+                "cannot log in to RabbitMQ at {} as {}, virtual host {}",
+                address.text(),
+                address.user,
+                address.vhost
+            )
+        );
+    });
 }
 
 Connection::~Connection() = default;
