@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <set>
 #include <stdexcept>
 
@@ -400,6 +401,102 @@ TEMPLATE_TEST_CASE("database: what was committed is there after a restart", "[da
     REQUIRE(once(world.database(), insert, bind(1, "one", 0)));
     world.reopen();
     CHECK(ask(world.database(), select_all)->size() == 1);
+}
+
+namespace {
+
+/// What the body wishes for after its COMMIT.
+Task<Result<void>> insert_and_wish(Transaction& tx, std::int64_t id, std::atomic<int>* done) {
+    tx.after_commit([done] { ++*done; });
+    co_return co_await insert_thing(tx, id, fmt::format("n{}", id));
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("database: after_commit runs once after a COMMIT only", "[database]", DRIVERS) {
+    TestType world({schema});
+    Database& database = world.database();
+    std::atomic<int> done = 0;
+    auto wish = [&done](std::int64_t id) -> TransactionBody {
+        return [id, &done](Transaction& tx) { return insert_and_wish(tx, id, &done); };
+    };
+    REQUIRE(transact(database, wish(1)));
+    CHECK(done == 1);
+    CHECK_FALSE(transact(database, wish(1)));
+    CHECK(done == 1);
+    asio::io_context context;
+    Crowd crowd(context);
+    for (int i = 0; i < 50; ++i)
+        crowd.add(database.transact(wish(i), Deadline::never()));
+    crowd.run();
+    CHECK(done == 50);
+    CHECK(ask(database, select_all)->size() == 50);
+}
+
+namespace {
+
+/// Writes, notes what was acknowledged, goes on until told to stop.
+Task<Result<void>> write_on(
+    Database& database, std::int64_t first, std::set<std::int64_t>* acknowledged, bool* stop
+) {
+    for (std::int64_t id = first; !*stop; ++id) {
+        Deadline deadline(base::system_clock(), seconds(5));
+        TransactionBody body = [id](Transaction& tx) {
+            return insert_thing(tx, id, fmt::format("n{}", id));
+        };
+        auto done = co_await database.transact(std::move(body), deadline);
+        if (done) acknowledged->insert(id);
+        if (done) continue;
+        if (done.error().kind != ErrorKind::unavailable) co_return done.error();
+        co_await base::system_clock().sleep(milliseconds(5));
+    }
+    co_return Result<void>();
+}
+
+/// Kills and starts the server while others write; then lets them stop.
+Task<Result<void>> kill_often(
+    Services& services, const std::set<std::int64_t>& acknowledged, bool* stop
+) {
+    for (int round = 0; round < 3; ++round) {
+        const std::size_t before = acknowledged.size();
+        while (acknowledged.size() < before + 50)
+            co_await base::system_clock().sleep(milliseconds(1));
+        services.kill(Server::postgres);
+        co_await base::system_clock().sleep(milliseconds(20));
+        services.start(Server::postgres);
+    }
+    const std::size_t before = acknowledged.size();
+    while (acknowledged.size() < before + 50)
+        co_await base::system_clock().sleep(milliseconds(1));
+    *stop = true;
+    co_return Result<void>();
+}
+
+}  // namespace
+
+TEST_CASE("postgres: a server killed in a wave of transactions loses nothing acknowledged") {
+    Services services({Server::postgres});
+    database::PostgresOptions options;
+    options.url = services.fresh_schema();
+    options.transactions = 4;
+    PostgresFixture world({schema}, base::system_clock(), options);
+    std::set<std::int64_t> acknowledged;
+    bool stop = false;
+    asio::io_context context;
+    Crowd crowd(context);
+    for (std::int64_t writer = 0; writer < 16; ++writer)
+        crowd.add(write_on(world.database(), writer * 1'000'000, &acknowledged, &stop));
+    crowd.add(kill_often(services, acknowledged, &stop));
+    crowd.run();
+    for (const auto& result : crowd.results)
+        CHECK(result);
+    std::set<std::int64_t> found;
+    auto rows = ask(world.database(), select_all).value();
+    for (std::size_t i = 0; i < rows.size(); ++i)
+        found.insert(rows[i].integer(0));
+    CHECK(acknowledged.size() >= 200);
+    for (std::int64_t id : acknowledged)
+        CHECK(found.contains(id));
 }
 
 #ifdef SOUK_FAILPOINTS

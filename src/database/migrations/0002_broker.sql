@@ -21,11 +21,13 @@ CREATE TABLE bus_listener (
 );
 
 -- Events that this module has taken from the broker and could not handle yet: one that failed, and
--- those of its aggregate that came after it (`attempts` and `gaps` 0), in the order of arrival.
+-- those of its lane, an aggregate of one publisher, that came after it (`attempts` and `gaps` 0), in
+-- the order of arrival.
 -- only: sqlite
 CREATE TABLE bus_parked (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
     consumer TEXT NOT NULL,
+    lane TEXT NOT NULL,
     event_id TEXT NOT NULL,
     type TEXT NOT NULL,
     aggregate_id TEXT NOT NULL,
@@ -43,6 +45,7 @@ CREATE TABLE bus_parked (
 CREATE TABLE bus_parked (
     position BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     consumer TEXT NOT NULL,
+    lane TEXT NOT NULL,
     event_id TEXT NOT NULL,
     type TEXT NOT NULL,
     aggregate_id TEXT NOT NULL,

@@ -8,8 +8,7 @@
 namespace souk::database::postgres {
 namespace {
 
-constexpr Statement begin_statement{
-    "postgres.begin", "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"};
+constexpr Statement begin_statement{"postgres.begin", "BEGIN ISOLATION LEVEL READ COMMITTED"};
 
 /// The time that the server gives a statement: what is left, rounded up to few steps, so that most
 /// transactions find the setting as they need it. 0: no limit.
@@ -127,7 +126,12 @@ void Attempt::begin() {
         session_->sync();
         session_->statement_timeout = timeout;
     }
-    static_cast<void>(session_->send(begin_statement, {}, {}));
+    auto take_fault = [self = weak_from_this()](const Answer& answer) {
+        auto attempt = self.lock();
+        if (attempt && answer.outcome == Answer::Outcome::failed)
+            attempt->failed_ = error_of(answer.complaint, begin_statement.name);
+    };
+    static_cast<void>(session_->send(begin_statement, {}, take_fault));
 }
 
 /// True when there are answers to wait for; else `failed_` says why not.

@@ -110,8 +110,11 @@ bool SharedReads::send(const std::shared_ptr<QueryCall>& call) {
     auto take_it = [weak = weak_from_this(), call](Answer answer) {
         if (auto self = weak.lock()) self->take(call, std::move(answer));
     };
+    // Sent again, it stands on its own: the plan that it would use may be what failed.
+    const Statement unnamed{{}, sql_of(call->statement)};
+    const Statement& statement = call->sendings == 1 ? call->statement : unnamed;
     try {
-        auto sent = link_.session()->send(call->statement, call->params, std::move(take_it));
+        auto sent = link_.session()->send(statement, call->params, std::move(take_it));
         if (!sent) finish(*call, sent.error());
         if (sent) sent_.push_back(call);
         return sent.has_value();

@@ -39,6 +39,19 @@ bool has(std::string_view text, std::string_view words) {
     return text.find(words) != std::string_view::npos;
 }
 
+/// Also a list of ports. An unescaped / in a password makes a part of it the port.
+bool is_port(std::string_view text) {
+    return text.find_first_not_of("0123456789,") == std::string_view::npos;
+}
+
+Error malformed() {
+    return open_error(
+        "the url of the database is malformed: write "
+        "postgresql://ROLE:PASSWORD@HOST:PORT/DATABASE, "
+        "with % escapes for other signs than letters and digits in the password"
+    );
+}
+
 /// libpq tells of several tries on several lines; one line is enough for a log.
 std::string one_line(std::string_view message) {
     std::string out;
@@ -113,16 +126,13 @@ Result<Target> Target::parse(const std::string& url, std::filesystem::path passw
         PQconninfoParse(url.c_str(), &fault), free_options
     );
     PQfreemem(fault);  // it quotes the url, password and all
-    if (!options)
-        return open_error(
-            "the url of the database is malformed: write postgresql://ROLE:PASSWORD@HOST:PORT/"
-            "DATABASE, with % escapes for other signs than letters and digits in the password"
-        );
+    if (!options) return malformed();
     Target target;
     for (auto [name, value] : defaults)
         set(target.keywords_, name, value);
     for (const auto* option = options.get(); option->keyword != nullptr; ++option)
         if (option->val != nullptr) set(target.keywords_, option->keyword, option->val);
+    if (!is_port(find(target.keywords_, "port"))) return malformed();
     target.password_file_ = std::move(password_file);
     return target;
 }
