@@ -3,6 +3,7 @@
 // Routes are called as the kernel calls them.
 #pragma once
 
+#include "base/system_clock.hpp"
 #include "base/virtual_clock.hpp"
 #include "cache/memory.hpp"
 #include "souk/json.hpp"
@@ -150,12 +151,28 @@ inline Statement kept_statement(std::string_view text) {
     return Statement{known.first->second, known.first->first};
 }
 
+/// The test's time for the database's driver, which really sleeps by it: nobody advances the clock
+/// for the driver's own waits, and they do not count as sleepers of the module.
+class DriverClock final : public Clock {
+public:
+    explicit DriverClock(const Clock& time) : time_(time) {}
+    Timestamp now() const override { return time_.now(); }
+    SteadyTime steady() const override { return time_.steady(); }
+    Task<bool> sleep(microseconds duration) override {
+        return base::system_clock().sleep(duration);
+    }
+
+private:
+    const Clock& time_;
+};
+
 class ModuleWorld {
 public:
     ModuleWorld(Shop& shop, const ModuleInfo& info, SettingsMap settings)
         : shop_(shop)
         , own_peers_(shop.peers, info.name, info.calls)
-        , fixture_(info.migrations, shop.clock) {
+        , driver_clock_(shop.clock)
+        , fixture_(info.migrations, driver_clock_) {
         module_ = info.create(ModuleDeps{
             shop.context.get_executor(),
             shop.pool,
@@ -294,6 +311,7 @@ private:
 
     Shop& shop_;
     Peers own_peers_;
+    DriverClock driver_clock_;
     DatabaseFixture fixture_;
     std::unique_ptr<Module> module_;
     http::Routes routes_;

@@ -160,17 +160,17 @@ TEST_CASE("old holds raise an alarm and are never released by the clock") {
 
 TEST_CASE("answers to stock changes are kept for 30 days and then forgotten in bounded steps") {
     ProductWorld world;
-    const auto insert = [&](std::string key, Timestamp at) {
-        REQUIRE(world.sql(
-            "INSERT INTO stock_requests VALUES ('usr_admin', $1, 'hash', '{}', $2)",
-            souk::bind(key, at)
-        ));
-    };
     const Timestamp now = world.clock.now();
-    constexpr std::chrono::hours days_30{30 * 24};
-    for (int i = 0; i < 1500; ++i)
-        insert(fmt::format("old_{}", i), now - days_30 - std::chrono::hours(1));
-    insert("in_use", now - days_30 + std::chrono::hours(1));
+    constexpr std::chrono::hours retention{30 * 24};
+    REQUIRE(world.sql(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) "
+        "INSERT INTO stock_requests SELECT 'usr_admin', 'old_' || i, 'hash', '{}', $1 FROM n",
+        souk::bind(Timestamp(now - retention - std::chrono::hours(1)))
+    ));
+    REQUIRE(world.sql(
+        "INSERT INTO stock_requests VALUES ('usr_admin', 'in_use', 'hash', '{}', $1)",
+        souk::bind(Timestamp(now - retention + std::chrono::hours(1)))
+    ));
     const auto after_a_step = [&] {
         world.until([&] { return world.clock.sleepers() == 1; });
         world.clock.advance(std::chrono::minutes(1));
