@@ -3,6 +3,7 @@
 
 #include "app/local_api.hpp"
 #include "app/payment_events.hpp"
+#include "app/prune.hpp"
 #include "app/sweep.hpp"
 #include "client/client.hpp"
 #include "http/routes.hpp"
@@ -34,8 +35,14 @@ public:
         , services_(deps.database, deps.clock, deps.bus, deps.log, limits(deps.settings))
         , api_(services_)
         , sweeper_(services_)
-        , sweeps_(deps.executor, deps.clock, deps.settings.duration("sweep_every"), [this] {
-            return sweeper_.sweep();
+        , sweeps_(
+              deps.executor,
+              deps.clock,
+              deps.settings.duration("sweep_every"),
+              [this] { return sweeper_.sweep(); }
+          )
+        , prunes_(deps.executor, deps.clock, app::prune_every, [this] {
+            return app::prune(services_);
         }) {
         deps.peers.provide<Api>(api_);
     }
@@ -72,9 +79,13 @@ public:
         services_.product = &peers_.get<product::Api>();
         services_.payment = &peers_.get<payment::Api>();
         sweeps_.start();
+        prunes_.start();
         co_return Result<void>();
     }
-    Task<void> stop(Deadline) override { return sweeps_.stop(); }
+    Task<void> stop(Deadline) override {
+        co_await sweeps_.stop();
+        co_await prunes_.stop();
+    }
 
 private:
     Peers& peers_;
@@ -82,6 +93,7 @@ private:
     app::LocalApi api_;
     app::Sweeper sweeper_;
     Periodic sweeps_;
+    Periodic prunes_;
 };
 
 }  // namespace

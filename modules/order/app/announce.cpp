@@ -31,6 +31,11 @@ Event make_event(
     return event;
 }
 
+Task<Result<void>> announce(Services& services, Transaction& tx, Event event) {
+    tx.after_commit([&bus = services.bus] { bus.wake(); });
+    return append_event(tx, services.clock, std::move(event));
+}
+
 }  // namespace
 
 Task<Result<void>> announce_placed(
@@ -43,7 +48,7 @@ Task<Result<void>> announce_placed(
     json::object data = describe(order.id, order.number, order.user_id, order.total);
     data["payment_token"] = payment_token;
     Event event = make_event(events::placed, order.id, order.version, data, std::move(traceparent));
-    co_return co_await append_event(tx, services.clock, std::move(event));
+    co_return co_await announce(services, tx, std::move(event));
 }
 
 Task<Result<bool>> pay(
@@ -55,7 +60,7 @@ Task<Result<bool>> pay(
     const store::Changed& order = **changed;
     json::object data = describe(order_id, order.number, order.user_id, order.total);
     Event event = make_event(events::paid, order_id, order.version, data, std::move(traceparent));
-    auto appended = co_await append_event(tx, services.clock, std::move(event));
+    auto appended = co_await announce(services, tx, std::move(event));
     if (!appended) co_return appended.error();
     co_return true;
 }
@@ -65,9 +70,11 @@ Task<Result<bool>> cancel(
     Transaction& tx,
     std::string order_id,
     std::string_view reason,
-    std::string traceparent
+    std::string traceparent,
+    store::WhenLocked when_locked
 ) {
-    auto changed = co_await store::mark_cancelled(tx, order_id, reason, services.clock.now());
+    auto changed =
+        co_await store::mark_cancelled(tx, order_id, reason, services.clock.now(), when_locked);
     if (!changed) co_return changed.error();
     if (!changed->has_value()) co_return false;
     const store::Changed& order = **changed;
@@ -75,7 +82,7 @@ Task<Result<bool>> cancel(
     data["reason"] = reason;
     Event event =
         make_event(events::cancelled, order_id, order.version, data, std::move(traceparent));
-    auto appended = co_await append_event(tx, services.clock, std::move(event));
+    auto appended = co_await announce(services, tx, std::move(event));
     if (!appended) co_return appended.error();
     co_return true;
 }

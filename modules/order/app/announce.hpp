@@ -1,4 +1,5 @@
-// The events of an order, each appended in the transaction that makes it true.
+// The events of an order, each appended in the transaction that makes it true; its commit wakes the
+// relay.
 #pragma once
 
 #include "app/services.hpp"
@@ -27,7 +28,8 @@ Task<Result<bool>> cancel(
     Transaction& tx,
     std::string order_id,
     std::string_view reason,
-    std::string traceparent
+    std::string traceparent,
+    store::WhenLocked when_locked
 );
 
 }  // namespace souk::order::app

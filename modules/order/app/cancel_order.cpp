@@ -46,7 +46,8 @@ Task<Result<void>> cancel_in(
     auto inserted = co_await store::insert_cancel_request(tx, request, services.clock.now());
     if (!inserted) co_return inserted.error();
     if (!*inserted) co_return ask_again();  // the same key at the same time
-    auto cancelled = co_await cancel(services, tx, order_id, by_customer, traceparent);
+    auto cancelled =
+        co_await cancel(services, tx, order_id, by_customer, traceparent, store::WhenLocked::wait);
     if (!cancelled) co_return cancelled.error();
     if (!*cancelled) co_return ask_again();  // it ended at this very moment
     co_return Result<void>();
@@ -94,7 +95,6 @@ Task<Result<CancelAnswer>> cancel_order(
     };
     auto done = co_await services.database.transact(std::move(body), ctx.deadline);
     if (!done) co_return done.error();
-    services.bus.wake();
     co_return CancelAnswer(std::move(request.answer), false);
 }
 

@@ -13,11 +13,11 @@ std::string read_order_id(json::ObjectReader& in) {
 }
 
 /// After nothing changed: an order that is not pending any more is a stale event, an order that is
-/// not there an early one.
+/// not there an early one. So is one that is pending: it was committed after the update looked.
 Task<Result<void>> stale_or_early(Transaction& tx, std::string order_id) {
-    auto exists = co_await store::order_exists(tx, std::move(order_id));
-    if (!exists) co_return exists.error();
-    if (!*exists) co_return gap();
+    auto status = co_await store::find_status(tx, std::move(order_id));
+    if (!status) co_return status.error();
+    if (status->empty() || *status == "pending") co_return gap();
     co_return Result<void>();
 }
 
@@ -26,7 +26,9 @@ Task<Result<void>> cancel_for(
 ) {
     auto order_id = json::decode_as(event.data, &read_order_id, json::Unknown::ignore);
     if (!order_id) co_return order_id.error();
-    auto cancelled = co_await cancel(services, tx, *order_id, std::move(reason), event.traceparent);
+    auto cancelled = co_await cancel(
+        services, tx, *order_id, std::move(reason), event.traceparent, store::WhenLocked::wait
+    );
     if (!cancelled) co_return cancelled.error();
     if (*cancelled) co_return Result<void>();
     co_return co_await stale_or_early(tx, *order_id);

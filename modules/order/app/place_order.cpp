@@ -194,7 +194,6 @@ private:
             };
             auto done = co_await services_.database.transact(std::move(body), ctx_.deadline);
             if (done) {
-                services_.bus.wake();
                 if (failpoint::hit("order.after_commit")) co_return died("order.after_commit");
                 co_return answer;
             }

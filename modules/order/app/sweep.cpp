@@ -9,25 +9,37 @@ namespace {
 
 constexpr std::size_t batch = 100;
 constexpr seconds step_time{5};
+constexpr seconds release_lease{5};  // of what this sweeper fenced; then another one may go on
 constexpr std::string_view payment_timeout = "payment_timeout";
 
 Task<Result<void>> kill(
-    Transaction& tx, const std::vector<store::Lease>& abandoned, std::vector<store::Lease>& out
+    Transaction& tx,
+    const std::vector<store::Lease>& abandoned,
+    Timestamp lease_until,
+    std::vector<store::Lease>& out
 ) {
-    auto dead = co_await store::kill_intents(tx, abandoned);
+    auto dead = co_await store::kill_intents(tx, abandoned, lease_until);
     if (!dead) co_return dead.error();
     out = std::move(*dead);
     co_return Result<void>();
 }
 
+/// What somebody else is just changing is left to the next sweep: a sweeper that holds some rows
+/// never waits for others, so it cannot deadlock with a consumer, whose batches come in any order.
 Task<Result<void>> cancel_all(
     Services& services, Transaction& tx, const std::vector<std::string>& ids
 ) {
     for (const std::string& id : ids) {
-        auto cancelled = co_await cancel(services, tx, id, payment_timeout, std::string());
+        auto cancelled = co_await cancel(
+            services, tx, id, payment_timeout, std::string(), store::WhenLocked::skip
+        );
         if (!cancelled) co_return cancelled.error();
     }
     co_return Result<void>();
+}
+
+bool is_away(const Error& error) {
+    return error.kind == ErrorKind::unavailable || error.kind == ErrorKind::timeout;
 }
 
 }  // namespace
@@ -46,19 +58,24 @@ Task<void> Sweeper::sweep() {
 }
 
 /// Fence, release, forget, in this order: a holder that still lives can neither commit after the
-/// fence nor reserve after the release, and the row stays until the stock is back.
+/// fence nor reserve after the release, and the row stays until the stock is back. Of two sweepers
+/// one fences a row, and the other leaves it alone for a while.
 Task<Result<void>> Sweeper::end_abandoned_intents() {
     // A lease longer than the lease itself, so that a client's retry comes first.
-    const Timestamp before = services_.clock.now() - services_.limits.intent_lease;
+    const Timestamp now = services_.clock.now();
     auto abandoned = co_await store::find_abandoned(
-        services_.database, before, batch, Deadline(services_.clock, step_time)
+        services_.database,
+        now - services_.limits.intent_lease,
+        now,
+        batch,
+        Deadline(services_.clock, step_time)
     );
     if (!abandoned) co_return abandoned.error();
     if (abandoned->empty()) co_return Result<void>();
 
     std::vector<store::Lease> dead;
-    TransactionBody fence = [&abandoned, &dead](Transaction& tx) {
-        return kill(tx, *abandoned, dead);
+    TransactionBody fence = [&abandoned, &dead, now](Transaction& tx) {
+        return kill(tx, *abandoned, now + release_lease, dead);
     };
     auto fenced = co_await services_.database.transact(
         std::move(fence), Deadline(services_.clock, step_time)
@@ -68,11 +85,14 @@ Task<Result<void>> Sweeper::end_abandoned_intents() {
     std::vector<store::Lease> released;
     for (store::Lease& lease : dead) {
         auto done = co_await services_.product->release(context(), lease.order_id);
-        if (done)
+        if (done) {
             released.push_back(std::move(lease));
-        else
-            services_.log.warn("a hold was not released", {{"order_id", lease.order_id}});
+            continue;
+        }
+        services_.log.warn("a hold was not released", {{"order_id", lease.order_id}});
+        if (is_away(done.error())) break;
     }
+    if (released.empty()) co_return Result<void>();
     TransactionBody drop = [&released](Transaction& tx) {
         return store::drop_intents(tx, released);
     };
@@ -102,18 +122,15 @@ Task<Result<void>> Sweeper::cancel_overdue_orders() {
             "a payment was not voided", {{"order_id", order.id}, {"error", outcome.error().detail}}
         );
         // Away: the next sweep asks again. What one order meets must not keep the others waiting.
-        const ErrorKind kind = outcome.error().kind;
-        if (kind == ErrorKind::unavailable || kind == ErrorKind::timeout) break;
+        if (is_away(outcome.error())) break;
     }
     if (fenced.empty()) co_return Result<void>();
     TransactionBody body = [this, &fenced](Transaction& tx) {
         return cancel_all(services_, tx, fenced);
     };
-    auto done =
-        co_await services_.database.transact(std::move(body), Deadline(services_.clock, step_time));
-    if (!done) co_return done.error();
-    services_.bus.wake();
-    co_return Result<void>();
+    co_return co_await services_.database.transact(
+        std::move(body), Deadline(services_.clock, step_time)
+    );
 }
 
 }  // namespace souk::order::app

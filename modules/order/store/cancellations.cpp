@@ -11,6 +11,13 @@ constexpr Statement insert_sql{
     "order.insert_cancel_request",
     "INSERT INTO cancel_requests (caller, idempotency_key, request_hash, answer, created_at) "
     "VALUES ($1, $2, $3, $4, $5) ON CONFLICT (caller, idempotency_key) DO NOTHING"};
+constexpr Statement prune_sql{
+    "order.prune_cancel_requests",
+    "DELETE FROM cancel_requests WHERE (caller, idempotency_key) IN "
+    "(SELECT caller, idempotency_key FROM cancel_requests WHERE created_at < $1 "
+    "ORDER BY created_at LIMIT $2)",
+    "DELETE FROM cancel_requests WHERE ctid = ANY (ARRAY(SELECT ctid FROM cancel_requests "
+    "WHERE created_at < $1 ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED))"};
 
 }  // namespace
 
@@ -35,6 +42,15 @@ Task<Result<bool>> insert_cancel_request(Transaction& tx, CancelRequest r, Times
     auto rows = co_await tx.execute(insert_sql, std::move(params));
     if (!rows) co_return rows.error();
     co_return rows->affected() == 1;
+}
+
+Task<Result<std::int64_t>> prune_cancel_requests(
+    Transaction& tx, Timestamp before, std::size_t limit
+) {
+    Params params = bind(before, limit);
+    auto rows = co_await tx.execute(prune_sql, std::move(params));
+    if (!rows) co_return rows.error();
+    co_return rows->affected();
 }
 
 }  // namespace souk::order::store

@@ -21,5 +21,9 @@ Task<Result<std::optional<CancelRequest>>> find_cancel_request(
 );
 /// False when the key is taken.
 Task<Result<bool>> insert_cancel_request(Transaction& tx, CancelRequest request, Timestamp now);
+/// Deletes up to `limit` of them made before `before`, the oldest first; how many.
+Task<Result<std::int64_t>> prune_cancel_requests(
+    Transaction& tx, Timestamp before, std::size_t limit
+);
 
 }  // namespace souk::order::store

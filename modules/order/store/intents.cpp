@@ -29,15 +29,22 @@ constexpr Statement drop_sql{
     "DELETE FROM intents WHERE order_id = $1 AND fence = $2 AND status = 'open'"};
 constexpr Statement abandoned_sql{
     "order.find_abandoned",
-    "SELECT order_id, fence FROM intents WHERE status <> 'final' AND lease_until < $1 "
-    "ORDER BY lease_until LIMIT $2"};
+    "SELECT order_id, fence FROM intents WHERE status <> 'final' AND lease_until <= $2 "
+    "AND lease_until <= CASE status WHEN 'dead' THEN $2 ELSE $1 END "
+    "ORDER BY lease_until LIMIT $3"};
 constexpr Statement kill_sql{
     "order.kill_intent",
-    "UPDATE intents SET status = 'dead', fence = fence + 1 "
+    "UPDATE intents SET status = 'dead', fence = fence + 1, lease_until = $3 "
     "WHERE order_id = $1 AND fence = $2 AND status <> 'final' RETURNING fence"};
 constexpr Statement drop_dead_sql{
-    "order.drop_dead_intent",
-    "DELETE FROM intents WHERE order_id = $1 AND fence = $2 AND status = 'dead'"};
+    "order.drop_dead_intent", "DELETE FROM intents WHERE order_id = $1 AND status = 'dead'"};
+constexpr Statement prune_sql{
+    "order.prune_intents",
+    "DELETE FROM intents WHERE order_id IN (SELECT order_id FROM intents "
+    "WHERE status = 'final' AND created_at < $1 ORDER BY created_at LIMIT $2)",
+    "DELETE FROM intents WHERE order_id = ANY (ARRAY(SELECT order_id FROM intents "
+    "WHERE status = 'final' AND created_at < $1 ORDER BY created_at LIMIT $2 "
+    "FOR UPDATE SKIP LOCKED))"};
 constexpr Statement audit_sql{
     "order.audit_intents",
     "SELECT order_id, status, lease_until FROM intents WHERE status <> 'final' AND order_id > $1 "
@@ -98,9 +105,9 @@ Task<Result<void>> drop_intent(Transaction& tx, Lease lease) {
 }
 
 Task<Result<std::vector<Lease>>> find_abandoned(
-    Database& database, Timestamp before, std::size_t limit, Deadline deadline
+    Database& database, Timestamp before, Timestamp now, std::size_t limit, Deadline deadline
 ) {
-    Params params = bind(before, limit);
+    Params params = bind(before, now, limit);
     auto rows = co_await database.query(abandoned_sql, std::move(params), deadline);
     if (!rows) co_return rows.error();
     std::vector<Lease> leases(rows->size());
@@ -111,10 +118,12 @@ Task<Result<std::vector<Lease>>> find_abandoned(
     co_return leases;
 }
 
-Task<Result<std::vector<Lease>>> kill_intents(Transaction& tx, std::vector<Lease> abandoned) {
+Task<Result<std::vector<Lease>>> kill_intents(
+    Transaction& tx, std::vector<Lease> abandoned, Timestamp lease_until
+) {
     std::vector<Params> params;
     for (const Lease& lease : abandoned)
-        params.push_back(bind(lease.order_id, lease.fence));
+        params.push_back(bind(lease.order_id, lease.fence, lease_until));
     auto killed = co_await tx.execute_all(kill_sql, std::move(params));
     if (!killed) co_return killed.error();
     std::vector<Lease> dead;
@@ -130,10 +139,17 @@ Task<Result<std::vector<Lease>>> kill_intents(Transaction& tx, std::vector<Lease
 Task<Result<void>> drop_intents(Transaction& tx, std::vector<Lease> dead) {
     std::vector<Params> params;
     for (const Lease& lease : dead)
-        params.push_back(bind(lease.order_id, lease.fence));
+        params.push_back(bind(lease.order_id));
     auto dropped = co_await tx.execute_all(drop_dead_sql, std::move(params));
     if (!dropped) co_return dropped.error();
     co_return Result<void>();
+}
+
+Task<Result<std::int64_t>> prune_intents(Transaction& tx, Timestamp before, std::size_t limit) {
+    Params params = bind(before, limit);
+    auto rows = co_await tx.execute(prune_sql, std::move(params));
+    if (!rows) co_return rows.error();
+    co_return rows->affected();
 }
 
 Task<Result<std::vector<UnfinishedIntent>>> audit_intents(

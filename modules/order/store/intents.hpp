@@ -52,14 +52,21 @@ Task<Result<void>> reopen_intent(Transaction& tx, Lease lease, Timestamp now);
 /// Forgets the intent: the key is as good as never used.
 Task<Result<void>> drop_intent(Transaction& tx, Lease lease);
 
-/// Unfinished intents whose lease ended before `before`, oldest first.
+/// Open intents whose lease ended by `before` and dead ones whose lease ended by `now`, oldest
+/// first.
 Task<Result<std::vector<Lease>>> find_abandoned(
-    Database& database, Timestamp before, std::size_t limit, Deadline deadline
+    Database& database, Timestamp before, Timestamp now, std::size_t limit, Deadline deadline
 );
-/// Raises the fence of each that is still as it was found, so that nobody finishes it any more; the
-/// leases of those that are dead now.
-Task<Result<std::vector<Lease>>> kill_intents(Transaction& tx, std::vector<Lease> abandoned);
+/// Raises the fence of each that is still as it was found, so that nobody finishes it any more, and
+/// leases it until `lease_until` to the one sweeper that gets it: those are the result.
+Task<Result<std::vector<Lease>>> kill_intents(
+    Transaction& tx, std::vector<Lease> abandoned, Timestamp lease_until
+);
+/// Of those that are dead, whoever fenced them last: what is released is released for all.
 Task<Result<void>> drop_intents(Transaction& tx, std::vector<Lease> dead);
+
+/// Deletes up to `limit` answered intents made before `before`, the oldest first; how many.
+Task<Result<std::int64_t>> prune_intents(Transaction& tx, Timestamp before, std::size_t limit);
 
 struct UnfinishedIntent {
     UnfinishedIntent() = default;

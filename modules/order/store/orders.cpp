@@ -29,7 +29,15 @@ constexpr Statement mark_cancelled_sql{
     "UPDATE orders SET status = 'cancelled', cancel_reason = $3, version = version + 1, "
     "updated_at = $2 WHERE id = $1 AND status = 'pending' "
     "RETURNING number, user_id, amount, currency, version"};
-constexpr Statement order_exists_sql{"order.exists", "SELECT 1 FROM orders WHERE id = $1"};
+constexpr Statement mark_free_cancelled_sql{
+    "order.mark_free_cancelled",
+    "UPDATE orders SET status = 'cancelled', cancel_reason = $3, version = version + 1, "
+    "updated_at = $2 WHERE id = $1 AND status = 'pending' "
+    "RETURNING number, user_id, amount, currency, version",
+    "UPDATE orders SET status = 'cancelled', cancel_reason = $3, version = version + 1, "
+    "updated_at = $2 WHERE id = (SELECT id FROM orders WHERE id = $1 AND status = 'pending' "
+    "FOR UPDATE SKIP LOCKED) RETURNING number, user_id, amount, currency, version"};
+constexpr Statement order_status_sql{"order.status", "SELECT status FROM orders WHERE id = $1"};
 
 // A row a line, the order's own columns repeated: one statement reads orders with their lines.
 #define SOUK_ORDER_COLUMNS                                                                   \
@@ -195,16 +203,19 @@ Task<Result<std::optional<Changed>>> mark_paid(Transaction& tx, std::string id, 
 }
 
 Task<Result<std::optional<Changed>>> mark_cancelled(
-    Transaction& tx, std::string id, std::string_view reason, Timestamp now
+    Transaction& tx, std::string id, std::string_view reason, Timestamp now, WhenLocked when_locked
 ) {
-    return change(tx, mark_cancelled_sql, bind(std::move(id), now, reason));
+    const bool skip = when_locked == WhenLocked::skip;
+    const Statement& statement = skip ? mark_free_cancelled_sql : mark_cancelled_sql;
+    return change(tx, statement, bind(std::move(id), now, reason));
 }
 
-Task<Result<bool>> order_exists(Transaction& tx, std::string id) {
+Task<Result<std::string>> find_status(Transaction& tx, std::string id) {
     Params params = bind(std::move(id));
-    auto rows = co_await tx.execute(order_exists_sql, std::move(params));
+    auto rows = co_await tx.execute(order_status_sql, std::move(params));
     if (!rows) co_return rows.error();
-    co_return !rows->empty();
+    if (rows->empty()) co_return std::string();
+    co_return (*rows)[0].string(0);
 }
 
 Task<Result<std::vector<Order>>> find_orders(

@@ -49,12 +49,15 @@ struct Changed {
     Money total;
     std::int64_t version = 0;
 };
+/// What to do about an order that another transaction is just changing.
+enum class WhenLocked : std::uint8_t { wait, skip };
 /// pending → paid, or pending → cancelled with `reason`; nothing when it was not pending.
 Task<Result<std::optional<Changed>>> mark_paid(Transaction& tx, std::string id, Timestamp now);
 Task<Result<std::optional<Changed>>> mark_cancelled(
-    Transaction& tx, std::string id, std::string_view reason, Timestamp now
+    Transaction& tx, std::string id, std::string_view reason, Timestamp now, WhenLocked when_locked
 );
-Task<Result<bool>> order_exists(Transaction& tx, std::string id);
+/// Empty when there is no such order.
+Task<Result<std::string>> find_status(Transaction& tx, std::string id);
 
 Task<Result<std::vector<Order>>> find_orders(
     Database& database, std::vector<std::string> ids, Deadline deadline

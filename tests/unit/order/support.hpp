@@ -81,7 +81,7 @@ public:
         peers.provide("product", static_cast<product::Api*>(&product_peer));
         peers.provide("payment", static_cast<payment::Api*>(&payment));
         orders.start();
-        until([&] { return clock.sleepers() == 1; });
+        until([&] { return asleep(); });
     }
     ~OrderWorld() { orders.stop(); }
 
@@ -157,10 +157,12 @@ public:
     }
     static Identity importer() { return Identity("usr_importer", {"importer"}, "ses_9"); }
 
-    /// Moves time on and waits until the sweeper, woken by it, sleeps again.
+    /// The sweeper and the pruner sleep; nothing else of these modules does.
+    bool asleep() const { return clock.sleepers() == 2; }
+    /// Moves time on and waits until those that were woken by it sleep again.
     void advance(microseconds by) {
         clock.advance(by);
-        until([&] { return clock.sleepers() == 1; });
+        until([&] { return asleep(); });
     }
 
     Result<void> captured(const std::string& order_id) {
