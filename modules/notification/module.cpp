@@ -64,12 +64,9 @@ public:
     Task<void> stop(Deadline deadline) override { return worker_->stop(deadline); }
 
 private:
-    /// Wakes before the commit; the worker's claim queues behind it (see payment's module.cpp).
     Task<Result<void>> intend(Transaction& tx, std::string mail_template, Event event) {
-        auto intended =
-            co_await app::intend_mail(tx, clock_, std::move(mail_template), std::move(event));
-        if (intended) worker_->wake();
-        co_return intended;
+        tx.after_commit([worker = worker_] { worker->wake(); });
+        return app::intend_mail(tx, clock_, std::move(mail_template), std::move(event));
     }
 
     Database& database_;

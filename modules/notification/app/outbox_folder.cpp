@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -34,8 +35,20 @@ Error failed(std::string_view what, std::string_view file) {
     );
 }
 
+/// Of attempts that died before they renamed theirs, as many are removed when the mail is out.
+constexpr std::int64_t most_left_behind = 8;
+
+std::string temporary(const OutgoingMail& mail, std::int64_t attempt) {
+    return fmt::format(".{}.{}.tmp", mail.id, attempt);
+}
 std::string temporary(const OutgoingMail& mail) {
-    return "." + mail.id + ".tmp";
+    return temporary(mail, mail.attempt);
+}
+
+void remove_left_behind(int folder, const OutgoingMail& mail) {
+    const auto first = std::max<std::int64_t>(1, mail.attempt - most_left_behind);
+    for (auto attempt = first; attempt < mail.attempt; ++attempt)
+        ::unlinkat(folder, temporary(mail, attempt).c_str(), 0);
 }
 
 Result<void> write_file(int folder, const std::string& name, const std::string& text) {
@@ -65,6 +78,7 @@ Result<void> write_all(const std::filesystem::path& path, const std::vector<Outg
         auto to = mail.id + ".eml";
         if (::renameat(folder.get(), from.c_str(), folder.get(), to.c_str()) != 0)
             return failed("rename", from);
+        remove_left_behind(folder.get(), mail);
     }
     if (::fsync(folder.get()) != 0) return failed("sync", path.string());
     return Result<void>();

@@ -1,6 +1,8 @@
 // Hands mails over by writing them to a folder, one .eml file each: what a mail transfer agent or a
 // developer picks up. Durable when it returns: temporary files, one syncfs for the batch, renames,
-// one fsync of the folder. A mail that is handed over again replaces its own file.
+// one fsync of the folder. A mail that is handed over again replaces its own file. Replicas may
+// share the folder: each try writes a temporary file of its own, so that no name ever shows a mail
+// that somebody is still writing.
 #pragma once
 
 #include "souk/async.hpp"
@@ -14,9 +16,10 @@
 namespace souk::notification::app {
 
 struct OutgoingMail {
-    OutgoingMail(std::string id, std::string message)
-        : id(std::move(id)), message(std::move(message)) {}
+    OutgoingMail(std::string id, std::int64_t attempt, std::string message)
+        : id(std::move(id)), attempt(attempt), message(std::move(message)) {}
     std::string id;
+    std::int64_t attempt;  // no two writers of one mail have the same
     std::string message;
 };
 

@@ -209,7 +209,7 @@ void Worker::render(Batch& batch) {
         }
         auto message = renderer_->render(mail, order->second, user->second);
         if (message)
-            batch.outgoing.emplace_back(mail.id, std::move(*message));
+            batch.outgoing.emplace_back(mail.id, mail.tries, std::move(*message));
         else
             give_up(mail, message.error().code);
     }

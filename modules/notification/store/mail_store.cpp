@@ -16,9 +16,9 @@ inline constexpr Statement claim_mails_sql{
         "WHERE status = 'queued' AND next_at <= $1 ORDER BY next_at LIMIT $3) "
         "RETURNING id, template, order_id, user_id, status, tries, created_at",
     .postgres =
-        "UPDATE mails SET tries = tries + 1, next_at = $2 WHERE id IN (SELECT id FROM mails "
-        "WHERE status = 'queued' AND next_at <= $1 ORDER BY next_at LIMIT $3 "
-        "FOR UPDATE SKIP LOCKED) "
+        "UPDATE mails SET tries = tries + 1, next_at = $2 WHERE id = ANY (ARRAY(SELECT id "
+        "FROM mails WHERE status = 'queued' AND next_at <= $1 ORDER BY next_at LIMIT $3 "
+        "FOR UPDATE SKIP LOCKED)) "
         "RETURNING id, template, order_id, user_id, status, tries, created_at"};
 inline constexpr Statement mark_sent_sql{
     .name = "notification.mark_sent",

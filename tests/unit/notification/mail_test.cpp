@@ -83,7 +83,8 @@ Settings settings() {
 
 class MailWorld : public ModuleHarness {
 public:
-    MailWorld() : ModuleHarness(notification::module(), settings()) {
+    explicit MailWorld(std::size_t replicas = 1)
+        : ModuleHarness(notification::module(), settings(), replicas) {
         table.provide("order", static_cast<void*>(static_cast<order::Api*>(&orders)));
         table.provide("user", static_cast<void*>(static_cast<user::Api*>(&users)));
         start();
