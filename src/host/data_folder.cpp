@@ -72,8 +72,9 @@ DataFolder::~DataFolder() {
     if (lock_fd_ >= 0) ::close(lock_fd_);
 }
 
-Result<fs::path> DataFolder::module_folder(std::string_view module) const {
-    fs::path dir = dir_ / module;
+Result<fs::path> module_folder(const fs::path& root, std::string_view module) {
+    if (auto made = make_private(root); !made) return made.error();
+    fs::path dir = root / module;
     if (auto made = make_private(dir); !made) return made.error();
     return dir;
 }

@@ -5,6 +5,9 @@
 //     souk.sock            the operator's control socket while a server runs
 //     souk.json            {pid, port, metrics_port} of the server while it runs
 //     <module>/<module>.sqlite
+//
+// What a module keeps in files beside its database lies in <module>/, too, or below data.shared
+// when several processes over one PostgreSQL are one shop: then it is not locked.
 #pragma once
 
 #include "souk/error.hpp"
@@ -27,8 +30,6 @@ public:
     ~DataFolder();
 
     const std::filesystem::path& path() const { return dir_; }
-    /// The folder of one module, made when absent. Errors: `unavailable` "data_folder".
-    Result<std::filesystem::path> module_folder(std::string_view module) const;
     /// Writes souk.json, for scripts and tests. Errors: `unavailable` "data_folder".
     Result<void> announce(std::uint16_t port, std::uint16_t metrics_port) const;
     void withdraw() const;
@@ -38,6 +39,12 @@ private:
     std::filesystem::path dir_;
     int lock_fd_ = -1;
 };
+
+/// The folder of one module below `root`, both made (mode 0700) when absent. Errors: `unavailable`
+/// "data_folder".
+Result<std::filesystem::path> module_folder(
+    const std::filesystem::path& root, std::string_view module
+);
 
 /// Where the control socket of the shop in `dir` is. Errors: `invalid` "socket_path" when the path
 /// is longer than the operating system allows (107 bytes).

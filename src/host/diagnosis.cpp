@@ -141,6 +141,11 @@ private:
     }
 
     Task<void> check_databases() {
+        Checks wrong = check_postgres_urls(config_, modules_.size());
+        if (!wrong.empty()) {
+            tell(std::move(wrong));
+            co_return;
+        }
         for (const ModuleInfo* module : modules_) {
             Checks found = co_await check_postgres(config_, *module, executor_, clock_, metrics_);
             tell(std::move(found));

@@ -129,7 +129,7 @@ Task<Check> check_redis_rights(cache::Link& link, const Config& config) {
     const std::vector<std::vector<std::string_view>> commands = {
         {"SET", key, "1", "PX", "1000"},
         {"GET", key},
-        {"EVAL", "return redis.call('DEL', KEYS[1])", "1", key},
+        {"EVAL", "return redis.call('GET', KEYS[1])", "1", key},
         {"PUBLISH", key, "1"},
     };
     for (const auto& words : commands) {
@@ -142,10 +142,7 @@ Task<Check> check_redis_rights(cache::Link& link, const Config& config) {
             "redis rights",
             Verdict::fail,
             fmt::format("{} is refused: {}", words.front(), said),
-            fmt::format(
-                "let the user do all on ~{0}* and &{0}* (ACL SETUSER)",
-                key.substr(0, key.size() - 6)
-            )
+            "give the user the rights that src/cache/README.md lists (ACL SETUSER)"
         );
     }
     co_return Check("redis rights", Verdict::ok, "reads, writes, scripts, messages");
@@ -285,6 +282,22 @@ Check judge_eviction(const std::string& policy, const std::string& limit) {
                   : fmt::format("with {} bytes it is full and refuses writes", limit),
         "set maxmemory and maxmemory-policy allkeys-lru in redis.conf"
     );
+}
+
+Checks check_postgres_urls(const Config& config, std::size_t modules) {
+    Checks found;
+    if (modules < 2) return found;
+    for (const char* key : {"postgres.url", "postgres.replica_url"}) {
+        const std::string& url = config.text(key);
+        if (url.empty() || for_module(url, "a") != for_module(url, "b")) continue;
+        found.emplace_back(
+            key,
+            Verdict::fail,
+            fmt::format("names one database for {} modules, each of which has its own", modules),
+            "put {module} where their names differ: postgresql://souk_{module}@host/souk_{module}"
+        );
+    }
+    return found;
 }
 
 Task<Checks> check_postgres(

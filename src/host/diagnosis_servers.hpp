@@ -8,6 +8,8 @@ namespace souk::host {
 
 using Checks = std::vector<Check>;
 
+/// Whether the addresses lead each module to a database of its own; empty when they do.
+Checks check_postgres_urls(const Config& config, std::size_t modules);
 /// The database of one module and its replica.
 Task<Checks> check_postgres(
     const Config& config,

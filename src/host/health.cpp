@@ -3,19 +3,22 @@
 namespace souk::host {
 namespace {
 
+json::array to_json(const Faults& faults, std::string_view whose) {
+    json::array rows;
+    for (const auto& [who, why] : faults) {
+        json::object row;
+        row[whose] = who;
+        row["detail"] = why;
+        rows.push_back(std::move(row));
+    }
+    return rows;
+}
+
 http::Response to_response(const Readiness& readiness) {
     json::object body;
     body["status"] = readiness.ready() || readiness.phase != "ready" ? readiness.phase : "unready";
-    if (!readiness.unready.empty()) {
-        json::array modules;
-        for (const auto& [module, why] : readiness.unready) {
-            json::object row;
-            row["module"] = module;
-            row["detail"] = why;
-            modules.push_back(std::move(row));
-        }
-        body["modules"] = std::move(modules);
-    }
+    if (!readiness.unready.empty()) body["modules"] = to_json(readiness.unready, "module");
+    if (!readiness.degraded.empty()) body["degraded"] = to_json(readiness.degraded, "part");
     http::Response response = http::Response::json(std::move(body), readiness.ready() ? 200 : 503);
     response.headers.set("Cache-Control", "no-store");
     return response;

@@ -11,9 +11,12 @@
 
 namespace souk::host {
 
+using Faults = std::vector<std::pair<std::string, std::string>>;  // of whom, why
+
 struct Readiness {
-    std::string phase;                                         // "starting", "ready", "stopping"
-    std::vector<std::pair<std::string, std::string>> unready;  // module, why not
+    std::string phase;  // "starting", "ready", "stopping"
+    Faults unready;     // of modules
+    Faults degraded;    // of what the shop can do without for a while: events, cache
     bool ready() const { return phase == "ready" && unready.empty(); }
 };
 

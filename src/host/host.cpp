@@ -1,10 +1,10 @@
 #include "host/host.hpp"
 
-#include "cache/memory.hpp"
-#include "events/event_bus.hpp"
 #include "gateway/gateway.hpp"
+#include "host/backends.hpp"
 #include "host/data_folder.hpp"
 #include "host/edges.hpp"
+#include "host/event_routes.hpp"
 #include "host/health.hpp"
 #include "host/plan.hpp"
 #include "host/storage.hpp"
@@ -24,7 +24,6 @@ namespace {
 
 constexpr std::size_t blocking_threads = 2;
 constexpr std::size_t blocking_queue = 256;
-constexpr std::size_t rate_keys = 100'000;
 constexpr std::size_t internal_in_flight = 1'000;
 constexpr seconds stop_time{15};  // after the drain wait; orchestrators kill after 30 s
 
@@ -74,8 +73,11 @@ struct Host::State {
         , metrics(metrics)
         , main(this->options.threads.front()) {}
 
-    Result<void> prepare();
+    Task<Result<void>> prepare();
+    Task<Result<void>> open_backends();
     Result<void> build();
+    void create_modules();
+    void add_own_routes();
     Task<Result<void>> start_modules();
     Task<Result<void>> start_edge();
     Task<void> stop_servers(Deadline deadline);
@@ -94,8 +96,7 @@ struct Host::State {
 
     std::optional<DataFolder> folder;
     Plan plan;
-    std::unique_ptr<Cache> cache;
-    std::unique_ptr<RateLimiter> limiter;
+    std::unique_ptr<Caches> caches;
     std::unique_ptr<BlockingPool> blocking;
     std::vector<Store> stores;
     std::unique_ptr<events::EventBus> bus;
@@ -114,31 +115,29 @@ struct Host::State {
     std::unique_ptr<http::Server> public_server;
 };
 
-Result<void> Host::State::prepare() {
+Task<Result<void>> Host::State::prepare() {
     auto planned = make_plan(options.available, options.wanted);
-    if (!planned) return planned.error();
+    if (!planned) co_return planned.error();
     plan = std::move(*planned);
     auto locked = DataFolder::lock(config.text("data.dir"));
-    if (!locked) return locked.error();
+    if (!locked) co_return locked.error();
     folder.emplace(std::move(*locked));
-    auto opened = open_stores(*folder, config, plan.modules, clock);
-    if (!opened) return opened.error();
+    auto opened =
+        co_await open_stores(*folder, config, plan.modules, options.threads, clock, metrics);
+    if (!opened) co_return opened.error();
     stores = std::move(*opened);
-    return Result<void>();
+    co_return Result<void>();
 }
 
-Result<void> Host::State::build() {
-    cache = cache::make_memory_cache(
-        clock, static_cast<std::size_t>(config.integer("cache.max_bytes"))
-    );
-    limiter = cache::make_memory_rate_limiter(clock, rate_keys);
-    blocking = std::make_unique<BlockingPool>("blocking", blocking_threads, blocking_queue);
-    events::EmbeddedBusOptions bus_options;
-    bus_options.batch = static_cast<std::size_t>(config.integer("bus.batch"));
-    bus_options.max_attempts = static_cast<int>(config.integer("bus.max_attempts"));
-    bus_options.poll = config.duration("bus.poll");
-    bus = events::make_embedded_bus(main, clock, metrics, bus_options);
+Task<Result<void>> Host::State::open_backends() {
+    auto opened = co_await open_caches(config, options.threads.back(), clock, metrics);
+    if (!opened) co_return opened.error();
+    caches = std::move(*opened);
+    bus = make_bus(config, options.available, main, clock, metrics);
+    co_return Result<void>();
+}
 
+void Host::State::create_modules() {
     for (Store& store : stores) {
         const ModuleInfo& info = *store.info;
         ModuleDeps deps{
@@ -146,8 +145,8 @@ Result<void> Host::State::build() {
             *blocking,
             *store.database,
             *bus,
-            *cache,
-            *limiter,
+            caches->cache(),
+            caches->limiter(),
             clock,
             Logger(info.name),
             metrics,
@@ -156,6 +155,9 @@ Result<void> Host::State::build() {
             store.folder};
         wiring.create(info, std::move(deps));
     }
+}
+
+void Host::State::add_own_routes() {
     wiring.add_host_routes(health_routes([this] { return readiness(); }));
     http::Routes documents;
     documents.push_back(page(
@@ -177,6 +179,13 @@ Result<void> Host::State::build() {
         }
     ));
     wiring.add_metrics_routes(std::move(exposition));
+    wiring.add_operator_routes(event_routes(*bus));
+}
+
+Result<void> Host::State::build() {
+    blocking = std::make_unique<BlockingPool>("blocking", blocking_threads, blocking_queue);
+    create_modules();
+    add_own_routes();
     auto wired = wiring.finish(peers, plan);
     if (!wired) return wired;
     openapi = json::serialize(wiring.public_router.openapi(options.version));
@@ -213,7 +222,7 @@ Task<Result<void>> Host::State::start_edge() {
     if (!plan.gateway) co_return Result<void>();
     const Peers view(peers, gateway_name, {gateway_calls});
     gateway = gateway::make_gateway(
-        main, view.get<user::Api>(), *limiter, clock, config.section("gateway")
+        main, view.get<user::Api>(), caches->limiter(), clock, config.section("gateway")
     );
     gateway_started = true;
     co_return co_await gateway->start();
@@ -223,9 +232,17 @@ Readiness Host::State::readiness() const {
     Readiness out;
     out.phase = to_string(phase.load());
     for (std::size_t i = 0; i < started; ++i) {
+        if (std::string fault = stores[i].database->fault(); !fault.empty())
+            out.unready.emplace_back(stores[i].info->name, std::move(fault));
         Health health = wiring.module(i).health();
         if (!health.ready) out.unready.emplace_back(stores[i].info->name, std::move(health.detail));
     }
+    if (bus_started)
+        if (std::string fault = bus->fault(); !fault.empty())
+            out.degraded.emplace_back("events", std::move(fault));
+    if (caches)
+        if (std::string fault = caches->fault(); !fault.empty())
+            out.degraded.emplace_back("cache", std::move(fault));
     return out;
 }
 
@@ -268,7 +285,7 @@ Host::Host(Config config, HostOptions options, Clock& clock, Metrics& metrics)
 Host::~Host() = default;
 
 Task<Result<std::vector<Migrated>>> Host::migrate() {
-    auto prepared = state_->prepare();
+    auto prepared = co_await state_->prepare();
     if (!prepared) co_return prepared.error();
     co_return co_await migrate_stores(state_->stores, state_->clock);
 }
@@ -279,6 +296,8 @@ Task<Result<void>> Host::open() {
         auto migrated = co_await migrate();
         if (!migrated) co_return migrated.error();
     }
+    auto backends = co_await state.open_backends();
+    if (!backends) co_return backends;
     auto built = state.build();
     if (!built) co_return built;
     auto started = co_await state.start_modules();

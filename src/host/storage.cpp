@@ -1,6 +1,7 @@
 #include "host/storage.hpp"
 
 #include "database/migrate.hpp"
+#include "database/postgres/postgres_database.hpp"
 #include "database/sqlite/sqlite_database.hpp"
 
 #include <fmt/format.h>
@@ -8,43 +9,135 @@
 namespace souk::host {
 namespace {
 
-Result<Store> open_store(
-    const DataFolder& folder, const Config& config, const ModuleInfo& info, const Clock& clock
+constexpr std::string_view placeholder = "{module}";
+
+/// One that its reads share and one for its transactions, and one more to the replica.
+std::size_t least_connections(const Config& config) {
+    return config.text("postgres.replica_url").empty() ? 2 : 3;
+}
+
+Result<std::unique_ptr<Database>> open_embedded(
+    const DataFolder& folder, const Config& config, std::string_view module, const Clock& clock
 ) {
-    auto path = folder.module_folder(info.name);
+    auto path = module_folder(folder.path(), module);
     if (!path) return path.error();
     database::SqliteOptions options;
-    options.file = *path / fmt::format("{}.sqlite", info.name);
+    options.file = *path / fmt::format("{}.sqlite", module);
     options.readers = static_cast<std::size_t>(config.integer("sqlite.readers"));
     options.queue_limit = static_cast<std::size_t>(config.integer("sqlite.queue_limit"));
     options.transactions_per_commit =
         static_cast<std::size_t>(config.integer("sqlite.transactions_per_commit"));
-    auto opened = database::open_sqlite(std::move(options), clock);
-    if (!opened) return opened.error();
-    return Store(info, std::move(*path), std::move(*opened));
+    return database::open_sqlite(std::move(options), clock);
+}
+
+Result<std::shared_ptr<database::ConnectionBudget>> budget_of(
+    const Config& config, std::size_t modules
+) {
+    const auto all = static_cast<std::size_t>(config.integer("postgres.connections"));
+    const std::size_t sure = modules * least_connections(config);
+    if (all < sure)
+        return invalid(
+            "postgres",
+            fmt::format(
+                "postgres.connections is {}, but {} modules need at least {}", all, modules, sure
+            )
+        );
+    return std::make_shared<database::ConnectionBudget>(all - sure);
+}
+
+Result<void> check_url(const Config& config, std::size_t modules) {
+    if (modules < 2) return Result<void>();
+    for (const char* key : {"postgres.url", "postgres.replica_url"}) {
+        const std::string& url = config.text(key);
+        if (!url.empty() && url.find(placeholder) == std::string::npos)
+            return invalid(
+                "postgres",
+                fmt::format(
+                    "{} names one database, but this process runs {} modules, and each has a "
+                    "database of its own: put {{module}} where their names differ, such as "
+                    "postgresql://souk_{{module}}@host/souk_{{module}}",
+                    key,
+                    modules
+                )
+            );
+    }
+    return Result<void>();
+}
+
+database::PostgresOptions postgres_options(
+    const Config& config,
+    std::string_view module,
+    std::shared_ptr<database::ConnectionBudget> budget
+) {
+    database::PostgresOptions options;
+    options.url = for_module(config.text("postgres.url"), module);
+    options.replica_url = for_module(config.text("postgres.replica_url"), module);
+    options.password_file = for_module(config.text("postgres.password_file"), module);
+    options.budget = std::move(budget);
+    options.queue_limit = static_cast<std::size_t>(config.integer("postgres.queue_limit"));
+    options.connect_timeout = config.duration("postgres.connect_timeout");
+    options.statement_timeout = config.duration("postgres.statement_timeout");
+    return options;
 }
 
 }  // namespace
 
-Result<std::vector<Store>> open_stores(
+std::string for_module(std::string text, std::string_view module) {
+    for (std::size_t at = 0; (at = text.find(placeholder, at)) != std::string::npos;) {
+        text.replace(at, placeholder.size(), module);
+        at += module.size();
+    }
+    return text;
+}
+
+Task<Result<std::vector<Store>>> open_stores(
     const DataFolder& folder,
     const Config& config,
-    const std::vector<const ModuleInfo*>& modules,
-    const Clock& clock
+    std::vector<const ModuleInfo*> modules,
+    std::vector<Executor> homes,
+    Clock& clock,
+    Metrics& metrics
 ) {
+    const bool on_postgres = !config.text("postgres.url").empty();
+    std::shared_ptr<database::ConnectionBudget> budget;
+    if (on_postgres) {
+        auto fits = check_url(config, modules.size());
+        if (!fits) co_return fits.error();
+        auto shared = budget_of(config, modules.size());
+        if (!shared) co_return shared.error();
+        budget = std::move(*shared);
+    }
+    std::filesystem::path files = config.text("data.shared");
+    if (files.empty()) files = folder.path();
+
     std::vector<Store> stores;
     std::string faults;
-    for (const ModuleInfo* info : modules) {
-        auto store = open_store(folder, config, *info, clock);
-        if (store)
-            stores.push_back(std::move(*store));
-        else
-            faults += fmt::format(
-                "{}{}: {}", faults.empty() ? "" : "\n", info->name, store.error().detail
+    const auto fault = [&faults](const ModuleInfo& info, const Error& error) {
+        faults += fmt::format("{}{}: {}", faults.empty() ? "" : "\n", info.name, error.detail);
+    };
+    for (std::size_t i = 0; i < modules.size(); ++i) {
+        const ModuleInfo& info = *modules[i];
+        auto own = module_folder(files, info.name);
+        if (!own) {
+            fault(info, own.error());
+            continue;
+        }
+        Result<std::unique_ptr<Database>> opened = Error();
+        if (on_postgres) {
+            auto options = postgres_options(config, info.name, budget);
+            opened = co_await database::open_postgres(
+                std::move(options), homes[i % homes.size()], clock, metrics
             );
+        } else {
+            opened = open_embedded(folder, config, info.name, clock);
+        }
+        if (opened)
+            stores.emplace_back(info, std::move(*own), std::move(*opened));
+        else
+            fault(info, opened.error());
     }
-    if (!faults.empty()) return unavailable("database_open", std::move(faults));
-    return stores;
+    if (!faults.empty()) co_return unavailable("database_open", std::move(faults));
+    co_return stores;
 }
 
 Task<Result<std::vector<Migrated>>> migrate_stores(

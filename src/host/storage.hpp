@@ -1,4 +1,5 @@
-// The databases of the modules in one data folder: opened, and their schemas brought up to date.
+// The databases of the modules, opened, and their schemas brought up to date: SQLite files in the
+// data folder, or PostgreSQL where postgres.url is set.
 #pragma once
 
 #include "host/config.hpp"
@@ -6,10 +7,13 @@
 #include "host/host.hpp"
 #include "souk/clock.hpp"
 #include "souk/database.hpp"
+#include "souk/metrics.hpp"
 #include "souk/module.hpp"
 
 #include <filesystem>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <vector>
 
 namespace souk::host {
@@ -18,16 +22,23 @@ struct Store {
     Store(const ModuleInfo& info, std::filesystem::path folder, std::unique_ptr<Database> database)
         : info(&info), folder(std::move(folder)), database(std::move(database)) {}
     const ModuleInfo* info;
-    std::filesystem::path folder;  // <data>/<module>
+    std::filesystem::path folder;  // for the module's files
     std::unique_ptr<Database> database;
 };
 
-/// Errors: those of the folder and the driver, for all modules at once.
-Result<std::vector<Store>> open_stores(
+/// `text` with each "{module}" replaced.
+std::string for_module(std::string text, std::string_view module);
+
+/// On PostgreSQL the modules' connections live on `homes`, one after another. Errors: `invalid`
+/// "postgres" (a URL for one module, too few connections), those of the folder and the driver; for
+/// all modules at once.
+Task<Result<std::vector<Store>>> open_stores(
     const DataFolder& folder,
     const Config& config,
-    const std::vector<const ModuleInfo*>& modules,
-    const Clock& clock
+    std::vector<const ModuleInfo*> modules,
+    std::vector<Executor> homes,
+    Clock& clock,
+    Metrics& metrics
 );
 
 /// Errors: those of database::migrate, with the module's name. `stores` must outlive the call.

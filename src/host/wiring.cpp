@@ -52,6 +52,10 @@ void Wiring::add_metrics_routes(http::Routes routes) {
     add(metrics_router, kernel, std::move(routes));
 }
 
+void Wiring::add_operator_routes(http::Routes routes) {
+    add(control_router, kernel, std::move(routes));
+}
+
 Result<void> Wiring::finish(const PeerTable& peers, const Plan& plan) {
     for (Loaded& loaded : loaded_) {
         lay_routes(loaded);

@@ -23,6 +23,7 @@ public:
     void add_host_routes(http::Routes routes);  // on all three
     void add_public_routes(http::Routes routes);
     void add_metrics_routes(http::Routes routes);
+    void add_operator_routes(http::Routes routes);  // on the control socket
 
     /// Call once, after all of the above. Errors: `invalid` "modules" with a FieldError for each
     /// fault.

@@ -3,6 +3,7 @@
 #include "base/system_clock.hpp"
 #include "http/client.hpp"
 #include "run_task.hpp"
+#include "services.hpp"
 #include "souk/json.hpp"
 
 #include <fcntl.h>
@@ -21,8 +22,6 @@
 
 namespace souk::test {
 namespace {
-
-using Environment = std::vector<std::pair<std::string, std::string>>;
 
 constexpr std::chrono::seconds start_limit{20};
 constexpr std::chrono::milliseconds look_again{5};
@@ -117,8 +116,29 @@ http::Response request(
     return std::move(*response);
 }
 
+bool on_servers() {
+    const char* stack = std::getenv("SOUK_TEST_STACK");
+    const std::string_view name = stack == nullptr ? "embedded" : stack;
+    if (name != "embedded" && name != "servers")
+        throw std::runtime_error("SOUK_TEST_STACK is neither embedded nor servers");
+    return name == "servers";
+}
+
 SoukProcess::SoukProcess(std::vector<std::string> args)
-    : data_(folder_.path() / "shop"), args_(std::move(args)) {}
+    : SoukProcess(on_servers() ? Services::shared().fresh_shop() : Environment(), std::move(args)) {
+}
+
+SoukProcess::SoukProcess(Environment stack, std::vector<std::string> args)
+    : data_(folder_.path() / "shop")
+    , files_(data_)
+    , args_(std::move(args))
+    , stack_(std::move(stack)) {}
+
+SoukProcess::SoukProcess(ReplicaOf other, std::vector<std::string> args)
+    : SoukProcess(other.first.stack_, std::move(args)) {
+    files_ = other.first.files_;
+    stack_.emplace_back("SOUK__DATA__SHARED", files_.string());
+}
 
 SoukProcess::~SoukProcess() {
     if (pid_ > 0) kill_hard();
@@ -128,13 +148,20 @@ void SoukProcess::set_environment(Environment environment) {
     environment_ = std::move(environment);
 }
 
+Finished SoukProcess::run(const std::string& command, std::vector<std::string> args) const {
+    args.insert(args.begin(), {command, "--data", data_.string()});
+    return run_souk(args, stack_);
+}
+
 void SoukProcess::launch() {
     std::error_code ignored;
     std::filesystem::remove(data_ / "souk.json", ignored);  // of a process that was killed
     std::vector<std::string> args = {
         "serve", "--data", data_.string(), "--port", "0", "--metrics-port", "0"};
     args.insert(args.end(), args_.begin(), args_.end());
-    pid_ = spawn_souk(std::move(args), environment_, (folder_.path() / "log").string());
+    Environment environment = stack_;
+    environment.insert(environment.end(), environment_.begin(), environment_.end());
+    pid_ = spawn_souk(std::move(args), environment, (folder_.path() / "log").string());
 }
 
 void SoukProcess::start() {

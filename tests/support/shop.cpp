@@ -104,13 +104,19 @@ std::string Wish::to_json() const {
 
 Shop::Shop(std::vector<std::string> args) : process_(with_short_waits(std::move(args))) {}
 
+Shop::Shop(Environment stack, std::vector<std::string> args)
+    : process_(std::move(stack), with_short_waits(std::move(args))) {}
+
+Shop::Shop(ReplicaOf other, std::vector<std::string> args)
+    : process_(other, with_short_waits(std::move(args))) {}
+
 void Shop::start(Environment environment) {
     process_.set_environment(std::move(environment));
     process_.start();
 }
 
 std::string Shop::token(const std::string& subject, const std::string& role) const {
-    const auto file = process_.data() / "user" / "signing.key";
+    const auto file = process_.files() / "user" / "signing.key";
     if (!std::filesystem::exists(file)) throw std::runtime_error("no signing key yet");
     const auto key = security::SigningKeyPair::load_or_create(file);
     if (!key) throw std::runtime_error(key.error().detail);
@@ -203,14 +209,7 @@ std::int64_t Shop::stock(const std::string& product_id) const {
 }
 
 json::value Shop::verify(int settle_s) const {
-    const auto ran = run_souk(
-        {"verify",
-         "--data",
-         process_.data().string(),
-         "--settle",
-         std::to_string(settle_s),
-         "--json"}
-    );
+    const auto ran = process_.run("verify", {"--settle", std::to_string(settle_s), "--json"});
     auto verdict = json::parse(ran.out);
     if (!verdict || !verdict->is_object())
         throw std::runtime_error("souk verify: " + std::to_string(ran.code) + " " + ran.out);
@@ -218,16 +217,16 @@ json::value Shop::verify(int settle_s) const {
 }
 
 std::map<std::string, int> Shop::captures() const {
-    return count_in_provider_log(process_.data(), "capture");
+    return count_in_provider_log(process_.files(), "capture");
 }
 
 std::map<std::string, int> Shop::refunds() const {
-    return count_in_provider_log(process_.data(), "refund");
+    return count_in_provider_log(process_.files(), "refund");
 }
 
 std::vector<std::string> Shop::mails() const {
     std::vector<std::string> out;
-    const auto folder = process_.data() / "notification" / "outbox";
+    const auto folder = process_.files() / "notification" / "outbox";
     if (!std::filesystem::exists(folder)) return out;
     for (const auto& entry : std::filesystem::directory_iterator(folder)) {
         if (entry.path().extension() != ".eml") continue;

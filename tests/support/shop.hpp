@@ -17,8 +17,6 @@
 
 namespace souk::test {
 
-using Environment = std::vector<std::pair<std::string, std::string>>;
-
 /// Parsed; throws when it is no JSON.
 json::value parse(const http::Response& response);
 
@@ -50,6 +48,9 @@ public:
     /// Waits of seconds instead of half minutes, so that a test can sit a crash out, and no limit
     /// on a caller who asks again and again meanwhile; then `args`.
     explicit Shop(std::vector<std::string> args = {});
+    /// On servers that the test chose.
+    Shop(Environment stack, std::vector<std::string> args);
+    Shop(ReplicaOf other, std::vector<std::string> args);
 
     void start(Environment environment = {});
     SoukProcess& process() { return process_; }

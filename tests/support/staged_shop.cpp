@@ -243,16 +243,8 @@ Caller StagedShop::seeded(const std::string& role) {
     const auto file = process_.data().parent_path() / (role + ".json");
     Caller caller;
     caller.email = role + "@example.com";
-    const auto seed = run_souk(
-        {"seed",
-         "--data",
-         process_.data().string(),
-         "--account",
-         caller.email,
-         "--role",
-         role,
-         "--credentials",
-         file.string()}
+    const auto seed = process_.run(
+        "seed", {"--account", caller.email, "--role", role, "--credentials", file.string()}
     );
     if (seed.code != 0) throw std::runtime_error(seed.out);
     std::ifstream in(file);
@@ -394,8 +386,7 @@ std::string StagedShop::faults_after_attacks() {
     } catch (const std::exception& e) {
         faults += std::string("no trade any more: ") + e.what() + "; ";
     }
-    const auto verified =
-        run_souk({"verify", "--data", process_.data().string(), "--settle", "20"});
+    const auto verified = process_.run("verify", {"--settle", "20"});
     if (verified.code != 0) faults += "the books disagree: " + verified.out + "; ";
     const std::string log = process_.log();
     for (const std::string& secret : secrets_)

@@ -10,8 +10,10 @@
 #include "support/shop.hpp"
 
 #include <catch2/catch.hpp>
+#include <fmt/format.h>
 
 #include <array>
+#include <cstdlib>
 #include <fstream>
 
 using namespace souk;
@@ -60,6 +62,13 @@ std::string value_of(const Environment& stack, const std::string& name) {
     for (const auto& [key, value] : stack)
         if (key == name) return value;
     throw std::logic_error("no " + name);
+}
+
+void run_sql(const Environment& stack, const std::string& module, const std::string& sql) {
+    std::string url = value_of(stack, "DATABASE_URL");
+    for (std::size_t at = 0; (at = url.find("{module}")) != std::string::npos;)
+        url.replace(at, 8, module);
+    REQUIRE(std::system(fmt::format("psql -X -q '{}' -c \"{}\"", url, sql).c_str()) == 0);
 }
 
 std::string spoiled_password(std::string url) {
@@ -185,6 +194,19 @@ TEST_CASE("the doctor names each server that is wrong, and no password") {
             url.substr(url.rfind(':', url.rfind('@')) + 1, 32);  // of services.sh
         CHECK(diagnosis.text.find(password) == std::string::npos);
     }
+}
+
+TEST_CASE("the doctor knows a schema of a newer version") {
+    const Environment stack = Services::shared().fresh_shop();
+    SoukProcess shop(stack, {});
+    REQUIRE(shop.run("migrate", {}).code == 0);
+    run_sql(stack, "order", "INSERT INTO souk_migrations VALUES ('0999_future', 'x', 1)");
+    const Diagnosis diagnosis = diagnose(shop);
+    INFO(diagnosis.text);
+    CHECK(diagnosis.code == 1);
+    CHECK(diagnosis.status("schema user") == "ok");
+    CHECK(diagnosis.status("schema order") == "fail");
+    CHECK_THAT(diagnosis.member("schema order", "detail"), Catch::Contains("0999_future"));
 }
 
 TEST_CASE("for people the doctor says one line a check") {

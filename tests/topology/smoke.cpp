@@ -61,8 +61,7 @@ TEST_CASE("what is not there is a problem document; what is not public is not th
 TEST_CASE("a second process on the same folder is refused, and learns who has it") {
     SoukProcess shop;
     shop.start();
-    const auto second =
-        run_souk({"serve", "--data", shop.data().string(), "--port", "0", "--metrics-port", "0"});
+    const auto second = shop.run("serve", {"--port", "0", "--metrics-port", "0"});
     CHECK(second.code == 1);
     CHECK_THAT(second.out, Catch::Contains("process " + std::to_string(shop.pid())));
     CHECK(shop.get("/health/ready").status == 200);
@@ -90,9 +89,6 @@ TEST_CASE("commands work beside a running server and without one") {
     SoukProcess shop;
     const std::string credentials = (shop.data().parent_path() / "admin.json").string();
     const std::vector<std::string> seed = {
-        "seed",
-        "--data",
-        shop.data().string(),
         "--demo",
         "--account",
         "admin@example.com",
@@ -100,13 +96,13 @@ TEST_CASE("commands work beside a running server and without one") {
         "admin",
         "--credentials",
         credentials};
-    const auto offline = run_souk(seed);
+    const auto offline = shop.run("seed", seed);
     CAPTURE(offline.out);
     REQUIRE(offline.code == 0);
     shop.start();
     CHECK(parse(shop.get("/api/products?limit=100")).at("data").as_array().size() == 24);
 
-    const auto online = run_souk(seed);
+    const auto online = shop.run("seed", seed);
     CAPTURE(online.out);
     REQUIRE(online.code == 0);
     CHECK(parse(shop.get("/api/products?limit=100")).at("data").as_array().size() == 24);
@@ -123,9 +119,9 @@ TEST_CASE("commands work beside a running server and without one") {
         !Catch::Contains(std::string(json::parse(body)->at("password").as_string()))
     );
 
-    CHECK(run_souk({"healthcheck", "--data", shop.data().string()}).code == 0);
+    CHECK(shop.run("healthcheck", {}).code == 0);
     CHECK(shop.stop() == 0);
-    CHECK(run_souk({"healthcheck", "--data", shop.data().string()}).code == 1);
+    CHECK(shop.run("healthcheck", {}).code == 1);
 }
 
 TEST_CASE("every fault in the configuration is told at once, with exit code 2") {
