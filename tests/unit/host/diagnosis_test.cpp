@@ -43,3 +43,16 @@ TEST_CASE("a Redis that refuses writes when it is full is told") {
     CHECK(limited.verdict == Verdict::warn);
     CHECK_THAT(limited.detail, Catch::Contains("1000 bytes"));
 }
+
+TEST_CASE("one database for several modules is told, for one module it is right") {
+    host::ConfigInput input;
+    input.environment = {
+        {"DATABASE_URL", "postgresql://souk_{module}@db/souk_{module}"},
+        {"RABBITMQ_URL", "amqp://broker"}};
+    CHECK(host::check_postgres_urls(*host::Config::load(input), 5).empty());
+    input.flags.emplace_back("--set", "postgres.replica_url=postgresql://db/souk_order");
+    const auto config = host::Config::load(input);
+    REQUIRE(host::check_postgres_urls(*config, 5).size() == 1);
+    CHECK(host::check_postgres_urls(*config, 5).front().name == "postgres.replica_url");
+    CHECK(host::check_postgres_urls(*config, 1).empty());
+}
