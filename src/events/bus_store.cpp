@@ -80,6 +80,7 @@ Stored stored_from(const Rows::Row& row) {
     stored.event.id = row.string(1);
     stored.event.type = row.string(2);
     stored.event.aggregate_id = row.string(3);
+    stored.lane = stored.event.aggregate_id;  // one publisher alone
     stored.event.version = row.integer(4);
     stored.event.data = row.string(5);
     stored.event.traceparent = row.string(6);
@@ -220,7 +221,7 @@ Task<Result<Waiting>> BusStore::waiting(std::string consumer) {
     if (!rows) co_return rows.error();
     Waiting waiting;
     for (std::size_t i = 0; i < rows->size(); ++i) {
-        waiting.aggregates.insert((*rows)[i].string(0));
+        waiting.lanes.insert((*rows)[i].string(0));
         waiting.rows += (*rows)[i].integer(1);
         waiting.due = std::min(waiting.due, (*rows)[i].time(3));
     }

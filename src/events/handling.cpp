@@ -33,17 +33,17 @@ bool is_gap(const Error& error) {
 void Pass::fail(std::size_t i, Pending row) {
     fates[i] = Fate::failed;
     if (!row.dead) {
-        auto added = failed_at.try_emplace(row.aggregate_id, i);
+        auto added = failed_at.try_emplace(row.lane, i);
         added.first->second = std::min(added.first->second, i);
     }
     rows.push_back(std::move(row));
 }
 
 bool Pass::must_wait(std::size_t i) const {
-    const std::string& aggregate = entries[i].event.aggregate_id;
-    auto failed = failed_at.find(aggregate);
+    const std::string& lane = entries[i].lane;
+    auto failed = failed_at.find(lane);
     if (failed != failed_at.end() && failed->second < i) return true;
-    return fresh && waiting.aggregates.contains(aggregate);
+    return fresh && waiting.lanes.contains(lane);
 }
 
 std::vector<Pending> Pass::pending() const {

@@ -21,6 +21,7 @@ struct Stored {
     std::int64_t attempts = 0;  // failures so far
     std::int64_t gaps = 0;      // times that it came too early
     std::string last_error;     // empty where the source does not tell
+    std::string lane;           // its events wait for one another: an aggregate of one publisher
     Event event;
 };
 
@@ -29,10 +30,14 @@ struct Pending {
     Pending() = default;
     /// Waits, and is due as soon as what it waits for is through.
     explicit Pending(const Stored& stored)
-        : seq(stored.seq), event_id(stored.event.id), aggregate_id(stored.event.aggregate_id) {}
+        : seq(stored.seq)
+        , event_id(stored.event.id)
+        , aggregate_id(stored.event.aggregate_id)
+        , lane(stored.lane) {}
     std::int64_t seq = 0;
     std::string event_id;
     std::string aggregate_id;
+    std::string lane;
     std::int64_t attempts = 0;
     std::int64_t gaps = 0;
     bool early = false;  // the last failure was such a one
@@ -41,10 +46,10 @@ struct Pending {
     bool dead = false;
 };
 
-/// What waits at a consumer: the later events of these aggregates wait, too.
+/// What waits at a consumer: the later events of these lanes wait, too.
 struct Waiting {
     Waiting() = default;
-    std::unordered_set<std::string> aggregates;
+    std::unordered_set<std::string> lanes;
     std::int64_t rows = 0;
     Timestamp due = Timestamp::max();  // when something is to be tried next
 };
@@ -65,7 +70,7 @@ struct Pass {
         , waiting(waiting)
         , fresh(fresh) {}
     void fail(std::size_t i, Pending row);
-    /// Whether an earlier event of its aggregate is not through.
+    /// Whether an earlier event of its lane is not through.
     bool must_wait(std::size_t i) const;
     /// Rows for those among the decided that failed or wait.
     std::vector<Pending> pending() const;
@@ -75,7 +80,7 @@ struct Pass {
     std::vector<Stored> entries;
     std::vector<Fate> fates;
     const Waiting& waiting;                                  // what waited when this began
-    std::unordered_map<std::string, std::size_t> failed_at;  // aggregate to its first failure
+    std::unordered_map<std::string, std::size_t> failed_at;  // lane to its first failure
     std::vector<Pending> rows;                               // of those that failed
     std::size_t decided = 0;  // entries before this have met their fate
     bool fresh;               // come for the first time; otherwise tried again

@@ -22,6 +22,11 @@ const Logger& logger() {
     return log;
 }
 
+/// Two publishers may use one aggregate's id, each with versions of its own.
+std::string lane_of(const Event& event) {
+    return event.type.substr(0, event.type.find('.')) + "/" + event.aggregate_id;
+}
+
 }  // namespace
 
 Arrived::Arrived(Incoming incoming) : tag(incoming.tag), message(std::move(incoming)) {
@@ -179,6 +184,7 @@ std::vector<Stored> Consumer::next_batch() const {
         batch.emplace_back();
         batch.back().seq = static_cast<std::int64_t>(arrived.tag);
         batch.back().event = arrived.event;
+        batch.back().lane = lane_of(arrived.event);
     }
     return batch;
 }

@@ -9,23 +9,24 @@ namespace {
 
 constexpr Statement select_waiting{
     "parked.waiting",
-    "SELECT p.aggregate_id, g.n, p.retry_at "
+    "SELECT p.lane, g.n, p.retry_at "
     "FROM (SELECT COUNT(*) AS n, MIN(position) AS first_position "
-    "      FROM bus_parked WHERE consumer = $1 GROUP BY aggregate_id) g "
+    "      FROM bus_parked WHERE consumer = $1 GROUP BY lane) g "
     "JOIN bus_parked p ON p.position = g.first_position"};
 constexpr Statement insert_parked{
     "parked.insert",
-    "INSERT INTO bus_parked (consumer, event_id, type, aggregate_id, version, data, traceparent, "
+    "INSERT INTO bus_parked (consumer, lane, event_id, type, aggregate_id, version, data, "
+    "traceparent, "
     "                        occurred_at, attempts, gaps, retry_at, last_error) "
-    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING"};
-// An event is due when no earlier one of its aggregate has to wait longer.
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING"};
+// An event is due when no earlier one of its lane has to wait longer.
 constexpr Statement select_due{
     "parked.due",
-    "WITH blocked AS (SELECT aggregate_id, MIN(position) AS first_position FROM bus_parked "
-    "      WHERE consumer = $1 AND retry_at > $2 GROUP BY aggregate_id) "
+    "WITH blocked AS (SELECT lane, MIN(position) AS first_position FROM bus_parked "
+    "      WHERE consumer = $1 AND retry_at > $2 GROUP BY lane) "
     "SELECT p.position, p.event_id, p.type, p.aggregate_id, p.version, p.data, p.traceparent, "
-    "       p.occurred_at, p.attempts, p.gaps, p.last_error "
-    "FROM bus_parked p LEFT JOIN blocked b ON b.aggregate_id = p.aggregate_id "
+    "       p.occurred_at, p.attempts, p.gaps, p.last_error, p.lane "
+    "FROM bus_parked p LEFT JOIN blocked b ON b.lane = p.lane "
     "WHERE p.consumer = $1 AND p.retry_at <= $2 "
     "AND (b.first_position IS NULL OR p.position < b.first_position) "
     "ORDER BY p.position LIMIT $3"};
@@ -82,7 +83,7 @@ Task<Result<Waiting>> ParkedStore::waiting() {
     if (!rows) co_return rows.error();
     Waiting waiting;
     for (std::size_t i = 0; i < rows->size(); ++i) {
-        waiting.aggregates.insert((*rows)[i].string(0));
+        waiting.lanes.insert((*rows)[i].string(0));
         waiting.rows += (*rows)[i].integer(1);
         waiting.due = std::min(waiting.due, (*rows)[i].time(2));
     }
@@ -94,6 +95,7 @@ Task<Result<void>> ParkedStore::park(std::vector<Parked> events) {
     for (const Parked& parked : events)
         rows->push_back(bind(
             consumer_,
+            parked.state.lane,
             parked.event.id,
             parked.event.type,
             parked.event.aggregate_id,
@@ -129,6 +131,7 @@ Task<Result<std::vector<Stored>>> ParkedStore::due(Timestamp now, std::int64_t c
         stored.attempts = row.integer(8);
         stored.gaps = row.integer(9);
         stored.last_error = row.string(10);
+        stored.lane = row.string(11);
     }
     co_return all;
 }

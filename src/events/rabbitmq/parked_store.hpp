@@ -25,7 +25,7 @@ public:
     Task<Result<Waiting>> waiting();
     /// In order of arrival; what is kept already stays as it is.
     Task<Result<void>> park(std::vector<Parked> events);
-    /// Events whose time has come, in order, each aggregate from its first one on. `seq` is the
+    /// Events whose time has come, in order, each lane from its first one on. `seq` is the
     /// place in this store.
     Task<Result<std::vector<Stored>>> due(Timestamp now, std::int64_t count);
     /// Writes down what a pass over due events came to.

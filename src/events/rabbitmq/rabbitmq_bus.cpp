@@ -13,7 +13,7 @@
 #include <algorithm>
 #include <atomic>
 #include <map>
-#include <mutex>
+#include <optional>
 #include <utility>
 
 namespace souk::events {
@@ -327,13 +327,14 @@ Task<Result<State::Ready>> State::look_at_own_queues() {
     return links_->consuming->call<Ready>(std::move(work));
 }
 
-/// Follows an event's way: outbox, queue, hand, parked.
+/// Follows an event's way: outbox, queue, hand, parked. Looks at all of it, whatever it finds.
 Task<Result<bool>> State::idle(std::shared_ptr<State> self) {
     bool idle = true;
+    std::optional<Error> trouble;
     for (const auto& relay : self->relays_) {
         Result<bool> sent = co_await relay->idle();
-        if (!sent) co_return sent.error();
-        idle = idle && *sent;
+        if (!sent) trouble = sent.error();
+        idle = idle && sent && *sent;
     }
     Result<Ready> ready = co_await self->look_at_queues();
     if (!ready) co_return false;  // nobody knows
@@ -349,9 +350,9 @@ Task<Result<bool>> State::idle(std::shared_ptr<State> self) {
         consumer->saw_ready((*ready)[consumer->module()]);
         idle = idle && !consumer->in_hand();
         Result<bool> through = co_await consumer->idle();
-        if (!through) co_return through.error();
-        idle = idle && *through;
+        idle = idle && through && *through;  // away: nobody knows
     }
+    if (trouble) co_return *trouble;
     co_return idle;
 }
 
