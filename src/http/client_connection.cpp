@@ -225,6 +225,10 @@ bool ClientConnection::usable() {
     return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
+bool ClientConnection::is_open() const {
+    return state_->socket.is_open();
+}
+
 bool ClientConnection::answered() const {
     return state_->answered;
 }

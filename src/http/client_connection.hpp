@@ -33,6 +33,7 @@ public:
 
     /// Whether the kept connection still stands: a server that hung up left an end of file behind.
     bool usable();
+    bool is_open() const;
     /// Whether a byte of the answer to the last exchange arrived.
     bool answered() const;
     /// Whether the certificates it was made with are still those that hold.

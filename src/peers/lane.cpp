@@ -1,0 +1,310 @@
+#include "peers/lane.hpp"
+
+#include "base/signal.hpp"
+#include "http/tls.hpp"
+#include "peers/wire.hpp"
+
+#include <boost/container/small_vector.hpp>
+
+#include <algorithm>
+
+namespace souk::peers {
+namespace {
+
+// Who gave the peer less time than this learns nothing about it from its silence.
+constexpr milliseconds patience{100};
+
+}  // namespace
+
+struct Lane::Link {
+    Link(const Executor& executor, std::size_t answer_bytes) : connection(executor, answer_bytes) {}
+    http::ClientConnection connection;
+    SteadyTime idle_since{};
+};
+
+/// An endpoint and this thread's connections to it.
+struct Lane::Slot {
+    explicit Slot(std::shared_ptr<Endpoint> endpoint) : endpoint(std::move(endpoint)) {}
+    std::shared_ptr<Endpoint> endpoint;
+    std::vector<std::unique_ptr<Link>> idle;  // the last used last
+    std::size_t open = 0;                     // idle or at work
+    bool gone = false;                        // no longer in DNS
+};
+
+/// A connection at work; goes back to its slot, however the coroutine ends.
+class Lane::Lease {
+public:
+    Lease(std::shared_ptr<Lane> lane, SlotPtr slot)
+        : lane_(std::move(lane)), slot_(std::move(slot)) {
+        ++slot_->endpoint->in_flight;
+        while (!slot_->idle.empty() && !link_) {
+            link_ = std::move(slot_->idle.back());
+            slot_->idle.pop_back();
+            if (link_->connection.usable() && link_->connection.is_current()) continue;
+            link_.reset();
+            --slot_->open;
+        }
+        kept_ = link_ != nullptr;
+        if (kept_) return;
+        link_ = std::make_unique<Link>(lane_->executor_, lane_->options_.answer_bytes);
+        ++slot_->open;
+    }
+    ~Lease() {
+        --slot_->endpoint->in_flight;
+        const bool keep = done_ && !slot_->gone && !lane_->stopped_ && link_->connection.is_open();
+        if (keep) {
+            link_->idle_since = lane_->clock_.steady();
+            slot_->idle.push_back(std::move(link_));
+        } else {
+            --slot_->open;
+        }
+        lane_->wake_one();
+    }
+    Lease(const Lease&) = delete;
+
+    http::ClientConnection& connection() { return link_->connection; }
+    Endpoint& endpoint() { return *slot_->endpoint; }
+    bool was_kept() const { return kept_; }
+    /// An exchange ended in order: the connection may serve again.
+    void set_done() { done_ = true; }
+
+private:
+    std::shared_ptr<Lane> lane_;
+    SlotPtr slot_;
+    std::unique_ptr<Link> link_;
+    bool kept_ = false;
+    bool done_ = false;
+};
+
+/// A call without a connection, in the queue until it is woken or its coroutine ends.
+class Lane::Waiter {
+public:
+    Waiter(Lane& lane, bool first)
+        : lane_(lane.shared_from_this()), signal_(base::Signal::make(lane.executor_)) {
+        if (first) {
+            lane.waiters_.push_front(this);
+        } else {
+            lane.waiters_.push_back(this);
+        }
+    }
+    ~Waiter() {
+        std::erase(lane_->waiters_, this);
+        if (woken_ && !heard_) lane_->wake_one();
+    }
+    Waiter(const Waiter&) = delete;
+
+    void wake() {
+        woken_ = true;
+        signal_->set();
+    }
+    void give_up() { signal_->set(); }
+    Task<void> wait() {
+        co_await signal_->wait();
+        heard_ = true;
+    }
+
+private:
+    std::shared_ptr<Lane> lane_;
+    std::shared_ptr<base::Signal> signal_;
+    bool woken_ = false;
+    bool heard_ = false;
+};
+
+Lane::Lane(
+    Executor executor,
+    LaneOptions options,
+    Clock& clock,
+    std::shared_ptr<http::Tls> tls,
+    std::function<void()> on_failure
+)
+    : executor_(executor)
+    , options_(options)
+    , clock_(clock)
+    , tls_(std::move(tls))
+    , on_failure_(std::move(on_failure))
+    , expiries_(std::make_shared<Expiries>(
+          executor, clock, options.idle_timeout / 2, [this] { return drop_idle(); }
+      ))
+    , random_(std::random_device()()) {}
+
+Lane::~Lane() = default;
+
+void Lane::set_endpoints(const Endpoints& endpoints) {
+    std::vector<SlotPtr> slots;
+    for (const auto& endpoint : endpoints) {
+        const auto known = std::find_if(slots_.begin(), slots_.end(), [&](const SlotPtr& slot) {
+            return slot->endpoint == endpoint;
+        });
+        slots.push_back(known != slots_.end() ? *known : std::make_shared<Slot>(endpoint));
+    }
+    for (const auto& slot : slots_) {
+        if (std::find(slots.begin(), slots.end(), slot) != slots.end()) continue;
+        slot->gone = true;
+        slot->open -= slot->idle.size();
+        slot->idle.clear();
+    }
+    slots_ = std::move(slots);
+    known_ = true;
+    wake_all();
+}
+
+Task<Attempt> Lane::attempt(
+    std::shared_ptr<const Outgoing> call, SteadyTime until, std::shared_ptr<Endpoint> avoid
+) {
+    expiries_->start();
+    Claim claimed = co_await claim(until, std::move(avoid));
+    if (!claimed.slot) co_return Attempt(claimed.end, std::move(claimed.why));
+    auto endpoint = claimed.slot->endpoint;
+    Lease lease(shared_from_this(), std::move(claimed.slot));
+    const bool hurried = until - clock_.steady() < patience;
+    Attempt made = co_await use(lease, std::move(call), until);
+    made.blames_peer = made.end == Attempt::End::failed || (made.is_late() && !hurried);
+    made.endpoint = std::move(endpoint);
+    co_return made;
+}
+
+Task<Attempt> Lane::use(Lease& lease, std::shared_ptr<const Outgoing> call, SteadyTime until) {
+    if (lease.was_kept()) {
+        Attempt made = co_await converse(lease, call, until);
+        // The server's idle limit may have met our request on its way: once more, on a fresh one.
+        const bool stale = made.end == Attempt::End::failed && !lease.connection().answered();
+        if (!stale) co_return made;
+    }
+    auto fault = co_await connect(lease, until);
+    if (fault) co_return std::move(*fault);
+    co_return co_await converse(lease, std::move(call), until);
+}
+
+Task<std::optional<Attempt>> Lane::connect(Lease& lease, SteadyTime until) {
+    const Endpoint& endpoint = lease.endpoint();
+    const SteadyTime last = std::min(until, clock_.steady() + options_.connect_timeout);
+    auto& connection = lease.connection();
+    Expiries::Entry limit(*expiries_, last, [&connection] { connection.close(); });
+    auto tls = endpoint.address.tls ? tls_ : nullptr;
+    auto done = co_await connection.connect(endpoint.at, std::move(tls), endpoint.address.host);
+    std::optional<Attempt> fault;
+    if (!done) fault.emplace(Attempt::End::failed, "cannot connect: " + done.error().detail);
+    co_return fault;
+}
+
+Task<Attempt> Lane::converse(Lease& lease, std::shared_ptr<const Outgoing> call, SteadyTime until) {
+    auto& connection = lease.connection();
+    const auto left =
+        std::chrono::floor<milliseconds>(std::max(until - clock_.steady(), microseconds(0)));
+    auto headers = call->headers;
+    headers.add(field::deadline, std::to_string(left.count()));
+    std::string bytes;
+    const auto host = lease.endpoint().address.host_field();
+    http::write_request(bytes, http::Method::post, call->target, host, headers, call->body);
+    Expiries::Entry limit(*expiries_, until, [&connection] { connection.close(); });
+    auto response = co_await connection.exchange(bytes, false);
+    if (response) {
+        lease.set_done();
+        co_return Attempt(std::move(*response));
+    }
+    if (limit.is_over()) co_return Attempt(Attempt::End::late, "no answer came in time");
+    co_return Attempt(Attempt::End::failed, std::move(response.error().detail));
+}
+
+/// A slot with room, when there is one at last.
+Task<Lane::Claim> Lane::claim(SteadyTime until, std::shared_ptr<Endpoint> avoid) {
+    bool woken = false;
+    for (;;) {
+        if (auto refused = refusal()) co_return std::move(*refused);
+        // Who waits already goes first.
+        if (woken || waiters_.empty())
+            if (auto slot = choose(avoid.get())) co_return Claim(std::move(slot));
+        if (waiters_.size() >= options_.waiters)
+            co_return Claim(Attempt::End::refused, "too many calls wait for a connection");
+        Waiter waiter(*this, woken);
+        Expiries::Entry limit(*expiries_, until, [&waiter] { waiter.give_up(); });
+        co_await waiter.wait();
+        if (limit.is_over()) co_return Claim(Attempt::End::late, "no connection came free in time");
+        woken = true;
+    }
+}
+
+std::optional<Lane::Claim> Lane::refusal() const {
+    if (stopped_) return Claim(Attempt::End::refused, "this process is stopping");
+    if (known_ && slots_.empty()) return Claim(Attempt::End::failed, "no address of it is known");
+    return std::nullopt;
+}
+
+bool Lane::has_room(const Slot& slot) const {
+    return !slot.idle.empty() || slot.open < options_.connections;
+}
+
+/// The less busy of two random endpoints that are sound; of all when none is. Null when those are
+/// full.
+Lane::SlotPtr Lane::choose(const Endpoint* avoid) {
+    const SteadyTime now = clock_.steady();
+    const auto is_sound = [&](const SlotPtr& slot) { return !slot->endpoint->is_ejected(now); };
+    const auto sound_ones = std::count_if(slots_.begin(), slots_.end(), is_sound);
+    boost::container::small_vector<const SlotPtr*, 16> fit;
+    for (const auto& slot : slots_) {
+        if (sound_ones > 0 && !is_sound(slot)) continue;
+        if (sound_ones > 1 && slot->endpoint.get() == avoid) continue;
+        if (has_room(*slot)) fit.push_back(&slot);
+    }
+    if (fit.empty()) return nullptr;
+    const std::size_t first = random_() % fit.size();
+    const std::size_t step = fit.size() > 1 ? 1 + random_() % (fit.size() - 1) : 0;
+    const SlotPtr& a = *fit[first];
+    const SlotPtr& b = *fit[(first + step) % fit.size()];
+    return b->endpoint->in_flight < a->endpoint->in_flight ? b : a;
+}
+
+/// Counts a failure against the endpoint, which is ejected unless nobody else would be left.
+void Lane::report_failure(Endpoint& endpoint) {
+    on_failure_();
+    if (!endpoint.failed()) return;
+    const SteadyTime now = clock_.steady();
+    const bool others = std::any_of(slots_.begin(), slots_.end(), [&](const SlotPtr& slot) {
+        return slot->endpoint.get() != &endpoint && !slot->endpoint->is_ejected(now);
+    });
+    if (others && !endpoint.is_ejected(now)) endpoint.eject(now);
+}
+
+microseconds Lane::random_up_to(microseconds most) {
+    return microseconds(std::uniform_int_distribution<std::int64_t>(0, most.count())(random_));
+}
+
+void Lane::wake_one() {
+    if (waiters_.empty()) return;
+    Waiter* first = waiters_.front();
+    waiters_.pop_front();
+    first->wake();
+}
+
+void Lane::wake_all() {
+    while (!waiters_.empty())
+        wake_one();
+}
+
+/// Closes connections that were idle for too long or lead where nobody is any more. True while
+/// some are left.
+bool Lane::drop_idle() {
+    const SteadyTime oldest = clock_.steady() - options_.idle_timeout;
+    bool left = false;
+    for (const auto& slot : slots_) {
+        const auto dropped = std::erase_if(slot->idle, [&](const std::unique_ptr<Link>& link) {
+            return link->idle_since <= oldest || !link->connection.usable();
+        });
+        slot->open -= dropped;
+        left = left || !slot->idle.empty();
+    }
+    return left;
+}
+
+Task<void> Lane::stop() {
+    auto self = shared_from_this();
+    stopped_ = true;
+    wake_all();
+    for (const auto& slot : slots_) {
+        slot->open -= slot->idle.size();
+        slot->idle.clear();
+    }
+    co_await expiries_->stop();
+}
+
+}  // namespace souk::peers

@@ -1,0 +1,119 @@
+// One thread's part of the way to a peer: its own connections to each endpoint, the calls that wait
+// for one, the choice of the endpoint. Threads share nothing but the endpoints' atomic counts. All
+// members run on the lane's executor.
+#pragma once
+
+#include "http/client_connection.hpp"
+#include "peers/endpoint.hpp"
+#include "peers/expiries.hpp"
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+
+namespace souk::peers {
+
+struct LaneOptions {
+    std::size_t connections = 64;  // to one endpoint
+    std::size_t waiters = 256;
+    std::size_t answer_bytes = std::size_t{8} << 20;
+    milliseconds connect_timeout{500};
+    milliseconds idle_timeout{30'000};  // less than the server's own
+};
+
+/// A request but for its Host and Souk-Deadline-Ms.
+struct Outgoing {
+    Outgoing(std::string target, http::Headers headers, std::string body)
+        : target(std::move(target)), headers(std::move(headers)), body(std::move(body)) {}
+    std::string target;
+    http::Headers headers;
+    std::string body;
+};
+
+/// What became of one try.
+struct Attempt {
+    enum class End {
+        answered,
+        failed,   // it may have executed
+        late,     // no answer in time; it may have executed
+        refused,  // too many calls wait already: nothing was sent
+    };
+    Attempt(End end, std::string why) : end(end), why(std::move(why)) {}
+    explicit Attempt(http::Response response) : end(End::answered), response(std::move(response)) {}
+    End end;
+    http::Response response;
+    std::string why;
+    bool is_late() const { return end == End::late; }
+
+    std::shared_ptr<Endpoint> endpoint;  // null when none was chosen
+    bool blames_peer = false;
+};
+
+class Lane : public std::enable_shared_from_this<Lane> {
+public:
+    /// `tls` may be null when no address asks for it. `on_failure` may be called from here.
+    Lane(
+        Executor executor,
+        LaneOptions options,
+        Clock& clock,
+        std::shared_ptr<http::Tls> tls,
+        std::function<void()> on_failure
+    );
+    ~Lane();
+
+    const Executor& executor() const { return executor_; }
+    void set_endpoints(const Endpoints& endpoints);
+    /// One try, or two when a kept connection turns out to have been closed. `avoid` is chosen only
+    /// when there is nobody else.
+    Task<Attempt> attempt(
+        std::shared_ptr<const Outgoing> call, SteadyTime until, std::shared_ptr<Endpoint> avoid
+    );
+    /// What the caller makes of an attempt that blames its endpoint, or of an answer that is no
+    /// peer's.
+    void report_failure(Endpoint& endpoint);
+    microseconds random_up_to(microseconds most);
+    /// Closes what is idle and refuses what comes.
+    Task<void> stop();
+
+private:
+    struct Link;
+    struct Slot;
+    class Lease;
+    class Waiter;
+    using SlotPtr = std::shared_ptr<Slot>;
+
+    struct Claim {
+        explicit Claim(SlotPtr slot) : slot(std::move(slot)), end(Attempt::End::answered) {}
+        Claim(Attempt::End end, std::string why) : end(end), why(std::move(why)) {}
+        SlotPtr slot;  // null: why not
+        Attempt::End end;
+        std::string why;
+    };
+    Task<Claim> claim(SteadyTime until, std::shared_ptr<Endpoint> avoid);
+    Task<Attempt> use(Lease& lease, std::shared_ptr<const Outgoing> call, SteadyTime until);
+    Task<std::optional<Attempt>> connect(Lease& lease, SteadyTime until);
+    Task<Attempt> converse(Lease& lease, std::shared_ptr<const Outgoing> call, SteadyTime until);
+    std::optional<Claim> refusal() const;
+    SlotPtr choose(const Endpoint* avoid);
+    bool has_room(const Slot& slot) const;
+    void wake_one();
+    void wake_all();
+    bool drop_idle();
+
+    Executor executor_;
+    const LaneOptions options_;
+    Clock& clock_;
+    std::shared_ptr<http::Tls> tls_;
+    std::function<void()> on_failure_;
+    std::vector<SlotPtr> slots_;
+    std::deque<Waiter*> waiters_;
+    std::shared_ptr<Expiries> expiries_;
+    std::minstd_rand random_;
+    bool known_ = false;  // set_endpoints() was called
+    bool stopped_ = false;
+};
+
+}  // namespace souk::peers
