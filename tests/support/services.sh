@@ -408,6 +408,150 @@ find_home() {
     home=$(readlink -f "$home")
 }
 
+# Ends the servers when process $1 has ended; a zombie has.
+guard() {
+    # shellcheck disable=SC2016 # for the inner shell
+    setsid bash -c '
+        while read -r stat <"/proc/$1/stat" && [[ ${stat##*) } != Z* ]]; do sleep 1; done
+        exec "$2" remove "$3"' _ "$1" "$0" "$dir" </dev/null >/dev/null 2>&1 9>&- &
+}
+
+start() {
+    local name=$1 port=$2 end=$((SECONDS + start_limit_s))
+    answers "$port" && return 1
+    : >>"$home/$name/log"
+    local from
+    from=$(wc -c <"$home/$name/log")
+    own "$name" "$home/$name/log"
+    "launch_$name" "$port" || return 2
+    remember "$dir/$name.pid" "$launched" || return 2
+    while running "$dir/$name.pid" >/dev/null; do
+        if ("ready_$name" "$port"); then return 0; fi
+        if ((SECONDS > end)); then
+            kill_now "$name"
+            return 2
+        fi
+        sleep 0.05
+    done
+    if tail -c "+$((from + 1))" "$home/$name/log" | grep -qiE 'address already in use|eaddrinuse'; then
+        return 1
+    fi
+    return 2
+}
+
+start_one() {
+    local name=$1 port outcome try
+    if running "$dir/$name.pid" >/dev/null; then
+        echo "services: $name runs already, port $(port_of "$name")"
+        return
+    fi
+    mkdir -p "$home/$name"
+    chmod 0700 "$home/$name"
+    own "$name" "$home/$name"
+    port=$( (has "$name" && port_of "$name") || free_port)
+    for try in 1 2 3 4 5; do
+        outcome=0
+        try_start "$name" "$port" || outcome=$?
+        if ((outcome == 0)); then
+            echo "$port" >"$dir/$name.port"
+            "prepare_$name" || die "$name: cannot be prepared"
+            echo "services: $name answers, port $port"
+            return
+        fi
+        ((outcome == 1)) || break
+        ((try == 5)) || port=$(free_port)
+    done
+    tail -n 30 "$home/$name/log" >&2
+    die "$name does not start; its log is $home/$name/log"
+}
+
+# The process and all below it; stopped first, so that it cannot make more meanwhile.
+kill_now() {
+    local pid
+    pid=$(running "$dir/$1.pid") || return 0
+    kill_tree "$pid"
+    while running "$dir/$1.pid" >/dev/null; do sleep 0.01; done
+    rm -f "$dir/$1.pid"
+}
+
+kill_tree() {
+    local child children=()
+    kill -STOP "$1" 2>/dev/null || return 0
+    mapfile -t children < <(cat "/proc/$1/task/"*/children 2>/dev/null | tr ' ' '\n' | sed '/^$/d')
+    for child in "${children[@]}"; do kill_tree "$child"; done
+    kill -KILL "$1" 2>/dev/null || :
+}
+
+stop_one() {
+    local name=$1 pid signal=TERM end=$((SECONDS + stop_limit_s))
+    pid=$(running "$dir/$name.pid") || {
+        rm -f "$dir/$name.pid"
+        return 0
+    }
+    [[ $name != postgres ]] || signal=INT # ends sessions instead of waiting for them
+    kill "-$signal" "$pid" 2>/dev/null || :
+    while running "$dir/$name.pid" >/dev/null; do
+        if ((SECONDS > end)); then
+            echo "services: $name does not stop within $stop_limit_s s: killed" >&2
+            kill_now "$name"
+        fi
+        sleep 0.02
+    done
+    rm -f "$dir/$name.pid"
+    if [[ $name == rabbitmq ]]; then stop_one epmd; fi
+    [[ $name == epmd ]] || echo "services: $name stopped"
+}
+
+# Runs $1 for each of the other arguments at the same time.
+each() {
+    local what=$1 name pids=() faults=0
+    shift
+    for name in "$@"; do
+        "$what" "$name" &
+        pids+=("$!")
+    done
+    for name in "${pids[@]}"; do wait "$name" || faults=1; done
+    return "$faults"
+}
+
+write_env() {
+    local host=127.0.0.1 role='souk_{module}'
+    {
+        echo "# written by tests/support/services.sh for $dir"
+        if has postgres; then
+            local port
+            port=$(port_of postgres)
+            echo "export DATABASE_URL='postgresql://$role:$(secret modules)@$host:$port/$role'"
+            echo "export SOUK_POSTGRES_ADMIN_URL='postgresql://postgres:$(secret admin)@$host:$port/postgres'"
+        fi
+        if has redis; then
+            echo "export REDIS_URL='redis://:$(secret redis)@$host:$(port_of redis)/0'"
+        fi
+        if has rabbitmq; then
+            echo "export RABBITMQ_URL='amqp://souk:$(secret rabbitmq)@$host:$(port_of rabbitmq)/%2F'"
+        fi
+    } >"$dir/env.new"
+    mv "$dir/env.new" "$dir/env"
+}
+
+# The servers' users must be able to reach their folders; below a home directory they cannot.
+find_home() {
+    home=$dir/servers
+    if [[ ! -e $home ]]; then
+        rm -f "$home"
+        mkdir "$home"
+        chmod 0711 "$dir" "$home"
+    fi
+    if ((EUID == 0)) && [[ ! -L $home ]] && ! (as postgres test -x "$home"); then
+        rmdir "$home"
+        local elsewhere
+        elsewhere=$(mktemp -d "${TMPDIR:-/tmp}/souk-services.XXXXXX")
+        chmod 0711 "$elsewhere"
+        ln -s "$elsewhere" "$home"
+    fi
+    home=$(readlink -f "$home")
+}
+
 # Ends the servers when process $1 has ended.
 guard() {
     # shellcheck disable=SC2016 # for the inner shell
