@@ -38,7 +38,7 @@ public:
     /// The body's; also the error that it swallowed.
     const Result<void>& result() const { return result_; }
     const std::exception_ptr& failure() const { return failure_; }
-    /// Why it must run again.
+    /// Why it must run again; for `again` and `lost`.
     const Error& cause() const { return *failed_; }
     std::vector<std::function<void()>> take_hooks() { return std::move(after_commit_); }
 

@@ -11,6 +11,7 @@ constexpr Statement commit_statement{"postgres.commit", "COMMIT"};
 constexpr Statement rollback_statement{"postgres.rollback", "ROLLBACK"};
 
 constexpr int runs_limit = 6;
+constexpr milliseconds rerun_pause{10};
 constexpr auto idle_limit = seconds(10);
 constexpr auto for_ever = std::chrono::hours(24);
 // How long the end of a transaction may take beyond its deadline, before the connection is given
@@ -63,6 +64,7 @@ Task<Result<void>> Pool::Worker::connect() {
 Task<void> Pool::Worker::run(std::shared_ptr<Worker> self, std::shared_ptr<Pool> pool) {
     while (!self->closed_) {
         if (!self->usable()) {
+            if (!self->sure_ && std::exchange(self->started_, true)) break;
             bool connected = co_await self->reconnect();
             if (self->closed_) break;
             if (!connected && !self->sure_) break;
@@ -123,7 +125,7 @@ Task<void> Pool::Worker::serve(std::shared_ptr<TransactCall> call) {
         co_return co_await commit(call, attempt);
     if (how == End::late) finish(*call, late());
     if (attempt->begun()) co_await roll_back();
-    if (how == End::again || how == End::lost) co_return run_again(call, *attempt);
+    if (how == End::again || how == End::lost) co_return co_await run_again(call, attempt->cause());
     if (how != End::done) co_return;
     backoff_.reset();
     if (attempt->failure()) {
@@ -169,8 +171,9 @@ Task<void> Pool::Worker::commit(
         co_return finish(*call, Result<void>());
     }
     // Nothing was committed: a deferred constraint, a serialization.
-    if (is_worth_a_rerun(answer.complaint)) co_return run_again(call, *attempt);
-    finish(*call, error_of(answer.complaint, commit_statement.name));
+    Error refused = error_of(answer.complaint, commit_statement.name);
+    if (is_worth_a_rerun(answer.complaint)) co_return co_await run_again(call, std::move(refused));
+    finish(*call, std::move(refused));
 }
 
 Task<void> Pool::Worker::roll_back() {
@@ -187,15 +190,16 @@ Task<Answer> Pool::Worker::ask_bounded(const Statement& statement, SteadyTime un
     co_return answer;
 }
 
-void Pool::Worker::run_again(const std::shared_ptr<TransactCall>& call, const Attempt& attempt) {
-    const Error& cause = attempt.cause();
+Task<void> Pool::Worker::run_again(std::shared_ptr<TransactCall> call, Error cause) {
     if (cause.code == "read_only") {  // after a failover: the url may lead to another server now
         link_.close();
         calm_down_ = true;
     }
-    if (call->runs >= runs_limit) return finish(*call, cause);
-    if (call->deadline.passed(clock_)) return finish(*call, late());
-    pool_.again(call);
+    if (call->runs >= runs_limit) co_return finish(*call, std::move(cause));
+    // At once the first time: who won the race goes on. Who loses again steps aside.
+    if (call->runs > 1 && usable()) co_await wakeup_.wait(jittered(rerun_pause * call->runs));
+    if (call->deadline.passed(clock_)) co_return finish(*call, late());
+    pool_.again(std::move(call));
 }
 
 }  // namespace souk::database::postgres

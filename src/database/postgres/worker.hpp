@@ -25,7 +25,7 @@ private:
     Task<Answer> ask_bounded(const Statement& statement, SteadyTime until);
     Task<bool> reconnect();
     Task<std::shared_ptr<TransactCall>> wait_for_work();
-    void run_again(const std::shared_ptr<TransactCall>& call, const Attempt& attempt);
+    Task<void> run_again(std::shared_ptr<TransactCall> call, Error cause);
 
     Pool& pool_;  // kept by run()
     const bool sure_;
@@ -36,6 +36,7 @@ private:
     std::shared_ptr<Attempt> attempt_;
     std::optional<SteadyTime> give_up_at_;  // on the COMMIT or ROLLBACK under way
     bool calm_down_ = false;                // before the next connect, or run
+    bool started_ = false;
     bool closed_ = false;
 };
 

@@ -175,9 +175,8 @@ TEST_CASE("postgres: target_session_attrs finds the server that writes") {
     // The password is of the other server: a role that both know.
     Tester(Services::shared().postgres_admin_url())
         .run("DROP ROLE IF EXISTS twin; CREATE ROLE twin LOGIN SUPERUSER PASSWORD 'twin'");
-    admin.run(
-        "SET default_transaction_read_only = off; CREATE ROLE twin LOGIN SUPERUSER PASSWORD 'twin'"
-    );
+    admin.run("SET default_transaction_read_only = off");
+    admin.run("CREATE ROLE twin LOGIN SUPERUSER PASSWORD 'twin'");
     url.replace(url.find("://") + 3, url.find('@') - url.find("://") - 3, "twin:twin");
     std::string database = Url(url).database;
     Tester(standby.postgres_admin_url()).run("SELECT 1");
