@@ -1,9 +1,8 @@
-// What each module's Api promises to other modules, however it is reached (api_world.hpp).
+// What the Apis of product, user and payment promise to other modules, however they are reached
+// (api_world.hpp).
 #include "contract/api_world.hpp"
 #include "host/registry.hpp"
-#include "unit/order/support.hpp"
 
-#include <cstdlib>
 #include <limits>
 #include <set>
 
@@ -12,49 +11,8 @@ using namespace souk::test;
 
 namespace {
 
+using product::ReserveLine;
 using Limits = std::numeric_limits<std::int64_t>;
-
-const std::string odd_name = "Z\u00fcrich \"quoted\" \\ \t \u20ac \U0001f600 </script>";
-
-/// Ids that are none, which differ only in what text formats like to lose.
-const std::vector<std::string> odd_ids{
-    "",
-    " ",
-    "id",
-    "id ",
-    "ID",
-    "\"id\"",
-    "\\u0000",
-    "i\u0308d",
-    "\u00efd",
-    "{\"base64\":\"aWQ=\"}",
-    "a/b~c%00?d#e",
-    std::string(5000, 'x')};
-/// Those that JSON as we read it does not carry as text; a PostgreSQL takes none of them.
-const std::vector<std::string> no_text{
-    std::string("id\0", 3), std::string(1, '\0'), "\xff\xfe", "\xed\xa0\x80", "id\xc3"};
-
-bool on_postgres() {
-    const char* database = std::getenv("SOUK_TEST_DATABASE");
-    return database != nullptr && std::string_view(database) == "postgres";
-}
-
-std::vector<std::string> all_odd_ids() {
-    std::vector<std::string> ids = odd_ids;
-    if (!on_postgres()) ids.insert(ids.end(), no_text.begin(), no_text.end());
-    return ids;
-}
-
-std::vector<std::string> missing(std::size_t count) {
-    std::vector<std::string> ids;
-    for (std::size_t i = 0; i < count; ++i)
-        ids.push_back(fmt::format("none_{}", i));
-    return ids;
-}
-
-Runner each_runner() {
-    return GENERATE(from_range(runners().begin(), runners().end()));
-}
 
 }  // namespace
 
@@ -70,52 +28,6 @@ TEST_CASE("every module that another calls can be called from another process") 
 }
 
 // product ---------------------------------------------------------------------------------------
-
-namespace {
-
-using product::ReserveLine;
-
-struct ProductWorld : Shop {
-    explicit ProductWorld(const Runner& runner)
-        : products(*this, product::module(), {{"hold_alarm_age", "15m"}})
-        , ask(*this, products, product::module(), runner) {}
-
-    std::string add(
-        const std::string& sku,
-        std::int64_t stock,
-        const std::string& minor = "255",
-        const std::string& name = "A thing",
-        const std::string& currency = "GBP"
-    ) {
-        json::object item;
-        item["sku"] = sku;
-        item["name"] = name;
-        item["currency"] = currency;
-        item["unit_amount_decimal"] = minor;
-        item["stock"] = stock;
-        json::object body;
-        body["items"] = json::array{std::move(item)};
-        const Answer answer =
-            products.post("/api/products/import", "", admin(), json::serialize(body));
-        INFO(answer.text);
-        REQUIRE(answer.status == 200);
-        return std::string(answer.body.at("data").at(0).at("id").as_string());
-    }
-    auto reserve(std::string order, std::vector<ReserveLine> lines) {
-        return ask(&product::Api::reserve, std::move(order), std::move(lines));
-    }
-    auto release(std::string order) { return ask(&product::Api::release, std::move(order)); }
-    std::int64_t available(const std::string& id) {
-        return products.number(
-            fmt::format("SELECT available FROM stock WHERE product_id = '{}'", id)
-        );
-    }
-
-    ModuleWorld products;
-    Ask<product::Api> ask;
-};
-
-}  // namespace
 
 TEST_CASE("product: reserve answers each product once, in order, exactly") {
     const Runner runner = each_runner();
@@ -400,66 +312,4 @@ TEST_CASE("payment: void_order tells captured from not yet known") {
     CHECK(world.void_order("ord_2").value() == VoidOutcome::unknown);
     world.ask.time = microseconds(0);
     CHECK(fault(world.void_order("ord_1")) == "504 timeout");
-}
-
-// order -----------------------------------------------------------------------------------------
-
-namespace {
-
-struct OrderApiWorld : OrderWorld {
-    explicit OrderApiWorld(const Runner& runner) : ask(*this, orders, order::module(), runner) {}
-    auto get_many(std::vector<std::string> ids) {
-        return ask(&order::Api::get_many, std::move(ids));
-    }
-    Ask<order::Api> ask;
-};
-
-}  // namespace
-
-TEST_CASE("order: get_many answers those that exist, with all that they are") {
-    const Runner runner = each_runner();
-    CAPTURE(runner.name);
-    OrderApiWorld world(runner);
-    const std::string cheap = world.add_product("CHEAP", 100'000, "0.1");
-    const std::string dear = world.add_product("DEAR", 10, "123456");
-    world.clock.advance(microseconds(1'234'567));
-    const std::string body = fmt::format(
-        R"({{"items":[{{"product_id":"{}","quantity":15}},{{"product_id":"{}","quantity":1}}],)"
-        R"("payment":{{"token":"tok_approve"}}}})",
-        cheap,
-        dear
-    );
-    const std::string pending = world.place("k1", body).member("id");
-    const std::string cancelled = world.place("k2", OrderWorld::body(cheap, 3)).member("id");
-    REQUIRE(world.declined(cancelled));
-    const std::string paid = world.place("k3", OrderWorld::body(dear, 1)).member("id");
-    REQUIRE(world.captured(paid));
-
-    const auto one = world.get_many({pending}).value();
-    REQUIRE(one.size() == 1);
-    CHECK(one[0].status == "pending");
-    CHECK(one[0].user_id == "usr_customer");
-    CHECK(one[0].total == Money(123'458, Currency::gbp()));
-    CHECK(one[0].version == 1);
-    CHECK(one[0].placed_at == world.clock.now());
-    REQUIRE(one[0].lines.size() == 2);
-    CHECK(told(one[0].lines[0]) == fmt::format("{}|CHEAP|A CHEAP|15|100000|2", cheap));
-    CHECK(told(one[0].lines[1]) == fmt::format("{}|DEAR|A DEAR|1|123456000000|123456", dear));
-
-    CHECK(world.get_many({cancelled})->at(0).cancel_reason == "payment_declined");
-    CHECK(world.get_many({cancelled})->at(0).version == 2);
-    CHECK(world.get_many({paid})->at(0).status == "paid");
-    CHECK(world.get_many({"ord_none", paid, pending, paid})->size() == 2);
-    CHECK(world.get_many({})->empty());
-    CHECK(world.get_many(all_odd_ids())->empty());
-}
-
-TEST_CASE("order: get_many takes 200 ids") {
-    const Runner runner = each_runner();
-    CAPTURE(runner.name);
-    OrderApiWorld world(runner);
-    CHECK(world.get_many(missing(200))->empty());
-    CHECK(fault(world.get_many(missing(201))) == "400 too_many_ids");
-    world.ask.time = microseconds(0);
-    CHECK(fault(world.get_many({"ord_none"})) == "504 timeout");
 }

@@ -14,6 +14,7 @@
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
 
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -201,6 +202,90 @@ private:
     Shop& shop_;
     Api& local_;
     std::shared_ptr<void> api_;
+};
+
+// What several suites use.
+
+inline const std::string odd_name = "Z\u00fcrich \"quoted\" \\ \t \u20ac \U0001f600 </script>";
+
+/// Ids that are none, which differ only in what text formats like to lose.
+inline const std::vector<std::string> odd_ids{
+    "",
+    " ",
+    "id",
+    "id ",
+    "ID",
+    "\"id\"",
+    "\\u0000",
+    "i\u0308d",
+    "\u00efd",
+    "{\"base64\":\"aWQ=\"}",
+    "a/b~c%00?d#e",
+    std::string(5000, 'x')};
+/// Those that JSON as we read it does not carry as text; a PostgreSQL takes none of them.
+inline const std::vector<std::string> no_text{
+    std::string("id\0", 3), std::string(1, '\0'), "\xff\xfe", "\xed\xa0\x80", "id\xc3"};
+
+inline bool on_postgres() {
+    const char* database = std::getenv("SOUK_TEST_DATABASE");
+    return database != nullptr && std::string_view(database) == "postgres";
+}
+
+inline std::vector<std::string> all_odd_ids() {
+    std::vector<std::string> ids = odd_ids;
+    if (!on_postgres()) ids.insert(ids.end(), no_text.begin(), no_text.end());
+    return ids;
+}
+
+inline std::vector<std::string> missing(std::size_t count) {
+    std::vector<std::string> ids;
+    for (std::size_t i = 0; i < count; ++i)
+        ids.push_back(fmt::format("none_{}", i));
+    return ids;
+}
+
+inline Runner each_runner() {
+    return GENERATE(from_range(runners().begin(), runners().end()));
+}
+
+struct ProductWorld : Shop {
+    explicit ProductWorld(const Runner& runner)
+        : products(*this, product::module(), {{"hold_alarm_age", "15m"}})
+        , ask(*this, products, product::module(), runner) {}
+
+    std::string add(
+        const std::string& sku,
+        std::int64_t stock,
+        const std::string& minor = "255",
+        const std::string& name = "A thing",
+        const std::string& currency = "GBP"
+    ) {
+        json::object item;
+        item["sku"] = sku;
+        item["name"] = name;
+        item["currency"] = currency;
+        item["unit_amount_decimal"] = minor;
+        item["stock"] = stock;
+        json::object body;
+        body["items"] = json::array{std::move(item)};
+        const Answer answer =
+            products.post("/api/products/import", "", admin(), json::serialize(body));
+        INFO(answer.text);
+        REQUIRE(answer.status == 200);
+        return std::string(answer.body.at("data").at(0).at("id").as_string());
+    }
+    auto reserve(std::string order, std::vector<product::ReserveLine> lines) {
+        return ask(&product::Api::reserve, std::move(order), std::move(lines));
+    }
+    auto release(std::string order) { return ask(&product::Api::release, std::move(order)); }
+    std::int64_t available(const std::string& id) {
+        return products.number(
+            fmt::format("SELECT available FROM stock WHERE product_id = '{}'", id)
+        );
+    }
+
+    ModuleWorld products;
+    Ask<product::Api> ask;
 };
 
 }  // namespace souk::test
