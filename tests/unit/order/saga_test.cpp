@@ -4,6 +4,15 @@ using namespace souk;
 using namespace souk::test;
 using payment::VoidOutcome;
 
+namespace {
+
+Task<void> raise_fence(OrderProcess& orders) {
+    auto raised = co_await orders.running("UPDATE intents SET fence = fence + 1");
+    REQUIRE(raised);
+}
+
+}  // namespace
+
 TEST_CASE("a captured payment makes the order paid and its stock sold, once") {
     OrderWorld world;
     const std::string id = world.add_product("A", 10);
@@ -146,13 +155,9 @@ TEST_CASE("a request that was swept while it slept changes nothing") {
         const Armed armed("order.after_reserve");
         CHECK(world.place("k1", OrderWorld::body(id, 2)).status == 503);
     }
-    // As if the sweeper had fenced the intent between this request's reserve and its commit.
+    // The sweeper fences the intent between this request's reserve and its commit.
     REQUIRE(world.orders.sql("UPDATE intents SET lease_until = 0"));
-    REQUIRE(
-        world.orders.sql("CREATE TRIGGER fence AFTER UPDATE OF lease_until ON intents BEGIN "
-                         "UPDATE intents SET fence = fence + 1 WHERE order_id = NEW.order_id; "
-                         "END")
-    );
+    world.product_peer.after_reserve = [&]() -> Task<void> { return raise_fence(world.orders); };
     const Answer stale = world.place("k1", OrderWorld::body(id, 2));
     CHECK(stale.status == 409);
     CHECK(stale.code() == "idempotency_in_flight");

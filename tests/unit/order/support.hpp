@@ -6,14 +6,12 @@
 #include "souk/order/api.hpp"
 #include "souk/payment/api.hpp"
 #include "souk/product/api.hpp"
+#include "unit/order/order_process.hpp"
 #include "unit/product/module_world.hpp"
 
 #include <catch2/catch.hpp>
 
 namespace souk::product {
-const ModuleInfo& module();
-}
-namespace souk::order {
 const ModuleInfo& module();
 }
 
@@ -37,6 +35,7 @@ public:
         CallContext ctx, std::string order_id, std::vector<product::ReserveLine> lines
     ) override {
         auto result = co_await real_.reserve(ctx, std::move(order_id), std::move(lines));
+        if (after_reserve) co_await after_reserve();
         // The worst kind of away: it did what it was asked, and nobody hears of it.
         if (away) co_return unavailable("product_away", "the product module is away");
         co_return result;
@@ -46,6 +45,7 @@ public:
         co_return co_await real_.release(ctx, std::move(order_id));
     }
     bool away = false;
+    std::function<Task<void>()> after_reserve;
 
 private:
     product::Api& real_;
@@ -67,23 +67,24 @@ inline constexpr seconds sweep_every{5};
 
 class OrderWorld : public Shop {
 public:
-    OrderWorld()
+    explicit OrderWorld(std::size_t replicas = 1)
         : products(*this, product::module(), {{"hold_alarm_age", "15m"}})
         , product_peer(*static_cast<product::Api*>(peers.find("product")))
-        , orders(
-              *this,
-              order::module(),
-              {{"currency", "GBP"},
-               {"intent_lease", "30s"},
-               {"payment_timeout", "15m"},
-               {"sweep_every", "5s"}}
-          ) {
+        , store_(order::module(), clock, replicas)
+        , orders(*this, store_.of(0), peers) {
         peers.provide("product", static_cast<product::Api*>(&product_peer));
         peers.provide("payment", static_cast<payment::Api*>(&payment));
+        if (replicas > 1) {
+            table_of_second_ = peers;
+            second.emplace(*this, store_.of(1), table_of_second_);
+        }
         orders.start();
-        until([&] { return asleep(); });
+        if (second) second->start();
     }
-    ~OrderWorld() { orders.stop(); }
+    ~OrderWorld() {
+        orders.stop();
+        if (second) second->stop();
+    }
 
     std::string add_product(
         const std::string& sku, std::int64_t stock, const std::string& minor = "255"
@@ -157,12 +158,10 @@ public:
     }
     static Identity importer() { return Identity("usr_importer", {"importer"}, "ses_9"); }
 
-    /// The sweeper and the pruner sleep; nothing else of these modules does.
-    bool asleep() const { return clock.sleepers() == 2; }
     /// Moves time on and waits until those that were woken by it sleep again.
     void advance(microseconds by) {
         clock.advance(by);
-        until([&] { return asleep(); });
+        until([&] { return orders.asleep() && (!second || second->asleep()); });
     }
 
     Result<void> captured(const std::string& order_id) {
@@ -215,7 +214,14 @@ public:
     ModuleWorld products;
     ProductPeer product_peer;
     FakePayment payment;
-    ModuleWorld orders;
+
+private:
+    ModuleStore store_;
+    PeerTable table_of_second_;
+
+public:
+    OrderProcess orders;
+    std::optional<OrderProcess> second;
 };
 
 }  // namespace souk::test

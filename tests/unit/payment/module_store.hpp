@@ -2,6 +2,7 @@
 // where SOUK_TEST_DATABASE says so.
 #pragma once
 
+#include "souk/module.hpp"
 #include "support/database_fixture.hpp"
 
 #include <deque>
@@ -10,7 +11,7 @@ namespace souk::test {
 
 /// For a driver under a test that owns time: its own waits are real, and no deadline that the
 /// test's clock gave ever passes by a jump of that clock while the server is at work.
-class DriverClock final : public Clock {
+class StandingClock final : public Clock {
 public:
     Timestamp now() const override { return base::system_clock().now(); }
     SteadyTime steady() const override { return SteadyTime(); }
@@ -50,7 +51,7 @@ public:
     }
 
 private:
-    DriverClock driver_clock_;
+    StandingClock driver_clock_;
     std::optional<SqliteFixture> sqlite_;
     std::deque<PostgresFixture> postgres_;
 };
