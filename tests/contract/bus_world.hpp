@@ -114,13 +114,16 @@ public:
         consumer(module, std::move(types));
         listeners_.back().emits = std::move(emits);
     }
-    void start() {
-        bus_ = kind_.make(*this);
+    void start() { bus_ = started(); }
+    /// A bus over the same databases, as another process would run it.
+    std::unique_ptr<events::EventBus> started() {
+        auto bus = kind_.make(*this);
         for (const std::string& name : publishers_)
-            bus_->add_publisher(name, database(name));
+            bus->add_publisher(name, database(name));
         for (const Listener& listener : listeners_)
-            bus_->add_consumer(listener.module, database(listener.module), subscriptions(listener));
-        run(bus_->start()).value();
+            bus->add_consumer(listener.module, database(listener.module), subscriptions(listener));
+        run(bus->start()).value();
+        return bus;
     }
     /// In good order.
     void stop() {
@@ -175,6 +178,17 @@ public:
             clock.advance(step);
         }
         settle();
+    }
+    /// Lets time pass, no faster than the world works, until `holds`.
+    void until(const std::function<bool()>& holds) {
+        Watchdog watchdog;
+        while (!holds()) {
+            watchdog.check();
+            clock.advance(milliseconds(5));
+            io.run_one_for(std::chrono::milliseconds(1));
+            while (io.poll() > 0) {
+            }
+        }
     }
     bool idle() { return run(bus_->idle()).value(); }
     /// Works until the bus says that it is idle; no time passes.

@@ -176,8 +176,10 @@ void Link::State::run_jobs() {
 void Link::State::drop(const Error& why) {
     std::deque<Job> left;
     bool was_up = false;
+    bool news = false;
     {
         std::lock_guard lock(mutex);
+        news = why.detail != error.detail;
         error = why;
         was_up = std::exchange(up, false);
         left.swap(jobs);
@@ -186,9 +188,8 @@ void Link::State::drop(const Error& why) {
     connection.reset();
     for (const Job& job : left)
         if (job.fail) job.fail(why);
-    if (!was_up) return;
-    logger().warn("disconnected", {{"link", name}, {"error", why.detail}});
-    if (hooks.changed) hooks.changed(false);
+    if (news) logger().warn("disconnected", {{"link", name}, {"error", why.detail}});
+    if (was_up && hooks.changed) hooks.changed(false);
 }
 
 void Link::State::wait_to_reconnect(int tries) {

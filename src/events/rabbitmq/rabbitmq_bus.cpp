@@ -383,6 +383,8 @@ Task<Result<void>> State::treat_dead(
 std::string State::fault() const {
     for (const auto& link : {links_->publishing, links_->consuming})
         if (link && !link->ended() && !link->up()) return link->fault();
+    for (const auto& relay : relays_)
+        if (std::string fault = relay->fault(); !fault.empty()) return fault;
     return {};
 }
 

@@ -88,13 +88,13 @@ Task<void> Relay::loop() {
         Result<bool> worked = co_await step();
         if (worked) {
             outages_ = 0;
-            fault_.clear();
+            set_fault("");
             if (*worked) continue;
             if (stopping_) break;
             co_await wakeup_.wait(bus_->options.poll);
             continue;
         }
-        fault_ = "events of " + name_ + " are not sent: " + worked.error().detail;
+        set_fault("events of " + name_ + " are not sent: " + worked.error().detail);
         logger().warn(
             "relay interrupted",
             {{"publisher", name_}, {"code", worked.error().code}, {"error", worked.error().detail}}
@@ -104,6 +104,16 @@ Task<void> Relay::loop() {
     }
     Result<void> given = co_await lease_.give_back();
     if (!given) logger().warn("lease not given back", {{"error", given.error().detail}});
+}
+
+std::string Relay::fault() const {
+    std::lock_guard lock(fault_mutex_);
+    return fault_;
+}
+
+void Relay::set_fault(std::string words) {
+    std::lock_guard lock(fault_mutex_);
+    fault_ = std::move(words);
 }
 
 /// Sits an outage out; a notification must not turn that into a busy loop.
@@ -177,7 +187,8 @@ Task<Result<std::vector<Verdict>>> Relay::publish(std::vector<Outgoing> batch) {
             auto verdicts = connection.publish(confirm_channel, *shared);
             // A queue or a binding was deleted: let the next try find it.
             const bool returned = std::count(verdicts.begin(), verdicts.end(), Verdict::returned);
-            if (returned) topology->declare(connection);
+            if (returned && !failpoint::hit("rabbitmq.before_mending"))
+                topology->declare(connection);
             return Result<std::vector<Verdict>>(std::move(verdicts));
         };
     return link_->call<std::vector<Verdict>>(std::move(work));

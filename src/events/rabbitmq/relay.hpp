@@ -8,6 +8,7 @@
 #include "events/rabbitmq/topology.hpp"
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -39,8 +40,8 @@ public:
     const std::string& name() const { return name_; }
     /// Whether all events have been sent. Errors: the database's.
     Task<Result<bool>> idle();
-    /// What keeps it from sending, in words; empty when nothing does.
-    const std::string& fault() const { return fault_; }
+    /// What keeps it from sending, in words; empty when nothing does. Any thread.
+    std::string fault() const;
 
 private:
     struct Sent;
@@ -52,6 +53,7 @@ private:
     Task<Result<std::vector<Verdict>>> publish(std::vector<Outgoing> batch);
     Task<Result<void>> prune();
     Outgoing outgoing(const Event& event) const;
+    void set_fault(std::string words);
 
     std::shared_ptr<BusContext> bus_;
     std::shared_ptr<Link> link_;
@@ -66,6 +68,7 @@ private:
     bool greeted_ = false;  // all listeners are known to this database
     int outages_ = 0;       // in a row
     SteadyTime pruned_at_{};
+    mutable std::mutex fault_mutex_;
     std::string fault_;
 };
 
