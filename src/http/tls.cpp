@@ -42,7 +42,7 @@ Error tls_error(std::string detail) {
 std::string last_error() {
     const auto code = ERR_peek_last_error();
     const char* reason = ERR_reason_error_string(code);
-    return reason != nullptr ? reason : "unknown fault";
+    return reason != nullptr ? reason : "the other side hung up";
 }
 
 // --- a socket as OpenSSL sees it. Its own socket BIO uses write(2), which may raise SIGPIPE.

@@ -25,7 +25,7 @@ Expiries::Entry::~Entry() {
 Expiries::Expiries(Executor executor, Clock& clock, milliseconds pace, std::function<bool()> upkeep)
     : executor_(executor)
     , clock_(clock)
-    , pace_(pace)
+    , pace_(std::max(pace, milliseconds(1)))  // the loop must let others run
     , upkeep_(std::move(upkeep))
     , wakeup_(executor, clock) {}
 
@@ -46,7 +46,7 @@ Task<void> Expiries::run([[maybe_unused]] std::shared_ptr<Expiries> self) {
     while (!stopping_) {
         const SteadyTime now = clock_.steady();
         awake_at_ = end_what_is_due(now);
-        const bool more = upkeep_();
+        const bool more = upkeep_() || !entries_.empty();
         if (more) awake_at_ = std::min(awake_at_, now + pace_);
         const bool for_ever = awake_at_ == SteadyTime::max();
         co_await wakeup_.wait(for_ever ? microseconds::max() : awake_at_ - now);

@@ -34,8 +34,8 @@ public:
         bool over_ = false;
     };
 
-    /// `upkeep` runs at each wake, and at least every `pace` while it says that it has something
-    /// to keep.
+    /// `upkeep` runs at each wake, and at least every `pace` while somebody waits or it says that
+    /// it has something to keep.
     Expiries(Executor executor, Clock& clock, milliseconds pace, std::function<bool()> upkeep);
 
     /// On the executor, like all else here.

@@ -176,9 +176,12 @@ Scripted::~Scripted() {
 void Scripted::serve(int socket) {
     std::string in;
     char bytes[16'384];
-    for (;;) {
+    for (int answered = 0;;) {
         const auto n = ::recv(socket, bytes, sizeof bytes, 0);
-        if (n <= 0) return;
+        if (n <= 0) {
+            ++ended;
+            return;
+        }
         in.append(bytes, static_cast<std::size_t>(n));
         // Calls carry "{}": a request is complete with its last two bytes.
         const auto end = in.find("\r\n\r\n");
@@ -186,6 +189,10 @@ void Scripted::serve(int socket) {
         in.clear();
         ++requests;
         if (answer_ == silence) continue;
+        if (answered++ == answers) {
+            ::shutdown(socket, SHUT_RDWR);
+            return;
+        }
         if (!answer_.empty()) ::send(socket, answer_.data(), answer_.size(), MSG_NOSIGNAL);
         if (!answer_.empty() && !hang_up_after_answer) continue;
         ::shutdown(socket, SHUT_RDWR);
@@ -233,8 +240,12 @@ Caller::Caller(std::string addresses, RemoteOptions options, Resolver* names)
 }
 
 Caller::~Caller() {
-    if (remote_) asio::co_spawn(loop_.executor(), remote_->stop(), asio::use_future).get();
+    if (remote_) stop();
     loop_.end();
+}
+
+void Caller::stop() {
+    asio::co_spawn(loop_.executor(), remote_->stop(), asio::use_future).get();
 }
 
 CallContext Caller::context(milliseconds within) const {

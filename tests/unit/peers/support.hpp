@@ -105,7 +105,9 @@ public:
     std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
     std::atomic<int> connections = 0;
     std::atomic<int> requests = 0;
+    std::atomic<int> ended = 0;  // connections that the other side closed
     std::atomic<bool> hang_up_after_answer = false;
+    std::atomic<int> answers = 1'000'000;  // a connection's; at the next request it hangs up
 
 private:
     void serve(int socket);
@@ -144,6 +146,7 @@ public:
     );
     Result<json::value> call(std::string method, milliseconds within = milliseconds(5'000));
     Result<json::value> call(std::string method, CallContext context);
+    void stop();
     std::string metrics() const { return metrics_->expose(); }
     CallContext context(milliseconds within = milliseconds(5'000)) const;
 

@@ -345,3 +345,72 @@ TEST_CASE("processes that start at once over one folder have one signing key") {
     }
     std::filesystem::remove_all(folder);
 }
+
+TEST_CASE("an internal token tells who the gateway let in, for half a minute") {
+    const auto key = SigningKeyPair::generate();
+    const InternalVerifier verifier({key.public_key()});
+    const Identity identity("usr_7", {"customer", "staff"}, "ses_7");
+    const auto token = issue_internal_token(key, identity, now);
+    const auto claims = verifier.verify(token, now + std::chrono::seconds(29));
+    REQUIRE(claims.has_value());
+    CHECK(claims->identity.subject == "usr_7");
+    CHECK(claims->identity.roles == identity.roles);
+    CHECK(claims->identity.session == "ses_7");
+    CHECK(verifier.verify(token, now + std::chrono::seconds(30)).has_error());
+    CHECK(verifier.verify(token, now - std::chrono::seconds(31)).has_error());
+    CHECK(verifier.verify(token.substr(0, token.size() - 2), now).has_error());
+    CHECK(verifier.verify("", now).has_error());
+}
+
+TEST_CASE("neither kind of token passes for the other, whoever signed it") {
+    const auto key = SigningKeyPair::generate();
+    const InternalVerifier internal({key.public_key()});
+    const auto access = verifier_of(key);
+    auto claims = claims_of("usr_1");
+    claims.expires_at = now + std::chrono::seconds(30);
+    CHECK(internal.verify(issue_access_token(key, claims), now).has_error());
+    CHECK(access.verify(issue_internal_token(key, claims.identity, now), now).has_error());
+    // The right type with the wrong audience, and the other way round.
+    const auto internal_header =
+        fmt::format(R"({{"alg":"EdDSA","kid":"{}","typ":"souk-internal+jwt"}})", key.kid());
+    const auto times = fmt::format(R"("iat":{},"exp":{})", in_seconds(0), in_seconds(30));
+    constexpr std::string_view internal_parties = R"("iss":"souk","aud":"souk-internal")";
+    const auto good = payload_with(times, internal_parties);
+    CHECK(internal.verify(signed_token(key, internal_header, good), now).has_value());
+    const auto other = payload_with(times, good_parties);
+    CHECK(internal.verify(signed_token(key, internal_header, other), now).has_error());
+    CHECK(internal.verify(signed_token(key, header_of(key), good), now).has_error());
+    // Not even the gateway's key makes one that lasts.
+    const auto lasting = payload_with(good_times(), internal_parties);
+    CHECK(internal.verify(signed_token(key, internal_header, lasting), now).has_error());
+}
+
+TEST_CASE("only the gateway's key makes internal tokens, and two hold while it is replaced") {
+    const auto old_key = SigningKeyPair::generate();
+    const auto new_key = SigningKeyPair::generate();
+    const Identity identity("usr_7", {}, "ses_7");
+    const InternalVerifier only_old({old_key.public_key()});
+    const InternalVerifier both({old_key.public_key(), new_key.public_key()});
+    CHECK(only_old.verify(issue_internal_token(new_key, identity, now), now).has_error());
+    CHECK(both.verify(issue_internal_token(new_key, identity, now), now).has_value());
+    CHECK(both.verify(issue_internal_token(old_key, identity, now), now).has_value());
+}
+
+TEST_CASE("public keys are read from a file") {
+    const auto file = std::filesystem::temp_directory_path() /
+                      fmt::format("souk-public-{}.pub", SigningKeyPair::generate().kid());
+    const auto key = SigningKeyPair::generate();
+    const auto next = SigningKeyPair::generate();
+    REQUIRE(write_public_key(file, key.public_key()).has_value());
+    std::ofstream(file, std::ios::app) << "# the next one\n\n"
+                                       << to_base64url(next.public_key()) << "\n";
+    auto keys = load_public_keys(file);
+    REQUIRE(keys.has_value());
+    CHECK(*keys == std::vector<std::string>{key.public_key(), next.public_key()});
+    std::ofstream(file, std::ios::app) << "rubbish\n";
+    CHECK(load_public_keys(file).error().code == "public_key");
+    std::ofstream(file, std::ios::trunc) << "# none\n";
+    CHECK(load_public_keys(file).error().detail.find(file.string()) != std::string::npos);
+    std::filesystem::remove(file);
+    CHECK(load_public_keys(file).has_error());
+}
