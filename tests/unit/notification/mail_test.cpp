@@ -90,7 +90,7 @@ public:
         start();
     }
 
-    Result<void> tell(
+    static Event told(
         const std::string& type, const std::string& order_id, const std::string& user_id = "usr_1"
     ) {
         json::object data;
@@ -98,7 +98,12 @@ public:
         data["user_id"] = user_id;
         Event event(type, order_id, 2, json::serialize(data));
         event.id = "evt_" + type + order_id;
-        return deliver(event);
+        return event;
+    }
+    Result<void> tell(
+        const std::string& type, const std::string& order_id, const std::string& user_id = "usr_1"
+    ) {
+        return deliver(told(type, order_id, user_id));
     }
     void until_count(const std::string& status, int wanted, microseconds step = {}) {
         const auto query = fmt::format("SELECT COUNT(*) FROM mails WHERE status = '{}'", status);
@@ -259,6 +264,39 @@ TEST_CASE("a backlog is handed over in batches of bounded size") {
     CHECK(world.orders.most <= 64);
     CHECK(world.orders.calls == 3);
     CHECK(world.outbox().size() == 150);
+}
+
+TEST_CASE("two replicas hand each mail over once, into one folder") {
+    constexpr int many = 100;
+    MailWorld world(2);
+    std::vector<Task<Result<void>>> deliveries;
+    for (int i = 0; i < many; ++i)
+        for (std::size_t to = 0; to < 2; ++to)
+            deliveries.push_back(world.delivering(
+                world.replica(to), MailWorld::told("order.paid", fmt::format("ord_{}", i))
+            ));
+    for (const auto& delivered : world.run_all(std::move(deliveries)))
+        CHECK(delivered);
+    world.until_count("sent", many, tick);
+    CHECK(world.number("SELECT COUNT(*) FROM mails WHERE tries = 1") == many);
+    const auto files = world.outbox();
+    CHECK(files.size() == many);
+    for (const auto& [name, text] : files)
+        CHECK(has(text, "\r\nMessage-ID: <" + name.substr(0, name.find('.')) + "@example.com>\r\n")
+        );
+}
+
+TEST_CASE("what a try left half written is removed by the next one") {
+    MailWorld world;
+    world.orders.away = true;
+    REQUIRE(world.tell("order.paid", "ord_1"));
+    world.until([&] { return world.number("SELECT tries FROM mails") == 1; });
+    const auto folder = world.folder() / "outbox";
+    std::filesystem::create_directory(folder);
+    std::ofstream(folder / ("." + world.text("SELECT id FROM mails") + ".1.tmp")) << "half";
+    world.orders.away = false;
+    world.until_count("sent", 1, tick);
+    CHECK(has(world.only_mail(), "\r\nSubject: Your order SO-1 is paid\r\n"));
 }
 
 TEST_CASE("the audit lists every mail once") {

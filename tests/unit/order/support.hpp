@@ -42,10 +42,12 @@ public:
     }
     Task<Result<void>> release(CallContext ctx, std::string order_id) override {
         if (away) co_return unavailable("product_away", "the product module is away");
+        ++released[order_id];
         co_return co_await real_.release(ctx, std::move(order_id));
     }
     bool away = false;
     std::function<Task<void>()> after_reserve;
+    std::map<std::string, int> released;
 
 private:
     product::Api& real_;
