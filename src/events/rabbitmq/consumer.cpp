@@ -62,6 +62,11 @@ Consumer::Consumer(
           "Events in hand, not acknowledged yet",
           {{"consumer", inbox_->consumer()}}
       ))
+    , lag_(bus_->metrics.gauge(
+          "bus_lag_events",
+          "Events on this side of the broker that are not through; of a publisher at most a batch",
+          {{"consumer", inbox_->consumer()}}
+      ))
     , ready_(bus_->metrics.gauge(
           "rabbitmq_ready_events",
           "Events in the queue when it was last looked at",
@@ -88,13 +93,19 @@ void Consumer::connected(std::uint64_t generation) {
 void Consumer::disconnected() {
     hand_.clear();
     generation_ = 0;
-    unacknowledged_.set(0);
+    count_hand();
 }
 
 void Consumer::received(std::vector<Arrived> arrived) {
     std::move(arrived.begin(), arrived.end(), std::back_inserter(hand_));
-    unacknowledged_.set(static_cast<double>(hand_.size()));
+    count_hand();
     if (may_take_new()) notify();
+}
+
+void Consumer::count_hand() {
+    const auto in_hand = static_cast<double>(hand_.size());
+    unacknowledged_.set(in_hand);
+    lag_.set(in_hand + static_cast<double>(waiting_.rows));
 }
 
 Task<void> Consumer::loop() {
@@ -170,6 +181,7 @@ Task<Result<void>> Consumer::load_waiting() {
     }
     waiting_ = std::move(*waiting);
     loaded_at_ = bus_->clock.steady();
+    count_hand();
     co_return Result<void>();
 }
 
@@ -230,7 +242,7 @@ void Consumer::acknowledge(std::size_t count, std::uint64_t generation) {
     if (count == 0 || generation != generation_) return;
     const std::uint64_t tag = hand_[count - 1].tag;
     hand_.erase(hand_.begin(), hand_.begin() + static_cast<std::ptrdiff_t>(count));
-    unacknowledged_.set(static_cast<double>(hand_.size()));
+    count_hand();
     Link::Job job;
     job.run = [links = links_, channel = channel_, tag, generation](Connection& connection) {
         if (links->generation == generation) connection.acknowledge(channel, tag, true);

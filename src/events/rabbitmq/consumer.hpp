@@ -76,6 +76,7 @@ private:
     Task<Result<void>> publish_dead(std::vector<Outgoing> letters);
     std::vector<Stored> next_batch() const;
     void acknowledge(std::size_t count, std::uint64_t generation);
+    void count_hand();
     bool may_take_new() const;
     microseconds until_due() const;
 
@@ -89,6 +90,7 @@ private:
     Lease lease_;
     Wakeup wakeup_;
     Gauge& unacknowledged_;
+    Gauge& lag_;
     Gauge& ready_;
 
     std::deque<Arrived> hand_;  // taken from the broker, not acknowledged

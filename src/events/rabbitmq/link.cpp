@@ -179,7 +179,7 @@ void Link::State::drop(const Error& why) {
     bool news = false;
     {
         std::lock_guard lock(mutex);
-        news = why.detail != error.detail;
+        news = why.detail != error.detail && !abandoned && !finishing;
         error = why;
         was_up = std::exchange(up, false);
         left.swap(jobs);

@@ -65,6 +65,11 @@ Relay::Relay(
     , wakeup_(bus_->executor, bus_->clock)
     , published_(bus_->metrics.counter(
           "events_published_total", "Events that the broker confirmed", {{"publisher", name_}}
+      ))
+    , lag_(bus_->metrics.gauge(
+          "bus_lag_events",
+          "Events on this side of the broker that are not through; of a publisher at most a batch",
+          {{"publisher", name_}}
       )) {}
 
 Task<void> Relay::run(std::shared_ptr<Relay> self) {
@@ -131,6 +136,7 @@ Task<Result<bool>> Relay::step() {
     if (!pruned) co_return pruned.error();
     Result<std::vector<Stored>> batch = co_await store_.unsent(in_flight);
     if (!batch) co_return batch.error();
+    lag_.set(static_cast<double>(batch->size()));
     if (greeted_ && batch->empty()) co_return false;
     if (!link_->up()) co_return unavailable("rabbitmq", link_->fault());
     const std::int64_t fence = lease_.fence();

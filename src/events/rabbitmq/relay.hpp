@@ -63,6 +63,7 @@ private:
     Lease lease_;
     Wakeup wakeup_;
     Counter& published_;
+    Gauge& lag_;
     bool stopping_ = false;
     bool connected_ = false;
     bool greeted_ = false;  // all listeners are known to this database
