@@ -12,6 +12,7 @@ Expiries::Entry::Entry(Expiries& expiries, SteadyTime at, std::function<void()> 
     , at_(at)
     , end_(std::move(end)) {
     expiries.entries_.push_back(this);
+    if (expiries.stopping_) end();
     if (at < expiries.awake_at_) expiries.wakeup_.notify();
 }
 
@@ -20,6 +21,11 @@ Expiries::Entry::~Entry() {
     entries[index_] = entries.back();
     entries[index_]->index_ = index_;
     entries.pop_back();
+}
+
+void Expiries::Entry::end() {
+    over_ = true;
+    end_();
 }
 
 Expiries::Expiries(Executor executor, Clock& clock, milliseconds pace, std::function<bool()> upkeep)
@@ -37,6 +43,8 @@ void Expiries::start() {
 
 Task<void> Expiries::stop() {
     stopping_ = true;
+    for (Entry* entry : entries_)
+        if (!entry->over_) entry->end();
     wakeup_.notify();
     if (ended_) co_await ended_->wait();
     upkeep_ = nullptr;
@@ -63,8 +71,7 @@ SteadyTime Expiries::end_what_is_due(SteadyTime now) {
             next = std::min(next, entry->at_);
             continue;
         }
-        entry->over_ = true;
-        entry->end_();
+        entry->end();
     }
     return next;
 }

@@ -27,6 +27,7 @@ public:
 
     private:
         friend class Expiries;
+        void end();
         std::shared_ptr<Expiries> expiries_;
         std::size_t index_;
         SteadyTime at_;
@@ -40,6 +41,7 @@ public:
 
     /// On the executor, like all else here.
     void start();
+    /// Ends all that wait, and what begins to.
     Task<void> stop();
 
 private:

@@ -38,8 +38,8 @@ public:
         Metrics& metrics,
         Resolver& resolver
     );
-    /// Refuses what comes and ends what runs in the background. Before the destructor, unless the
-    /// contexts have ended.
+    /// Ends what is under way and in the background, and refuses what comes. Before the destructor,
+    /// unless the contexts have ended.
     virtual Task<void> stop() = 0;
 };
 

@@ -75,7 +75,7 @@ public:
     /// peer's.
     void report_failure(Endpoint& endpoint);
     microseconds random_up_to(microseconds most);
-    /// Closes what is idle and refuses what comes.
+    /// Closes all connections, also those at work, and refuses what comes.
     Task<void> stop();
 
 private:

@@ -161,6 +161,23 @@ TEST_CASE("a dead peer causes no more extra calls than the budget has", "[peers]
     CHECK(opened > 0);
 }
 
+TEST_CASE("a peer in trouble gets a fifth more calls, not half", "[peers]") {
+    Scripted shaky(ok);
+    shaky.garbage_every = 3;  // too seldom for the breaker
+    Caller caller(shaky.url());
+    const int calls = 300;
+    const auto began = std::chrono::steady_clock::now();
+    int answered = 0;
+    for (int i = 0; i < calls; ++i)
+        answered += caller.call("echo").has_value() ? 1 : 0;
+    const auto taken = std::chrono::steady_clock::now() - began;
+    const int refilled = static_cast<int>(std::chrono::ceil<seconds>(taken).count());
+    const int extra = shaky.requests - calls;
+    CHECK(extra <= RetryBudget::constant + calls / 5 + refilled);
+    CHECK(extra >= calls / 5);
+    CHECK(answered < calls);  // what the budget did not cover was told
+}
+
 TEST_CASE("the budget is a fifth of the calls and ten besides", "[peers]") {
     RetryBudget budget;
     int retries = 0;
@@ -312,10 +329,61 @@ TEST_CASE("many calls at once are all answered", "[peers]") {
     CHECK(two.seen.calls > 100);
 }
 
-TEST_CASE("a remote that was stopped refuses", "[peers]") {
-    PeerServer server;
-    Caller caller(server.url());
-    REQUIRE(caller.call("echo").has_value());
+TEST_CASE("threads call side by side, each on its own connections", "[peers]") {
+    PeerServer one;
+    PeerServer two;
+    Loop first;
+    Loop second;
+    Names names;
+    auto metrics = observe::make_metrics();
+    RemoteOptions options;
+    options.module = "shop";
+    options.addresses = one.url() + "," + two.url();
+    options.peer_key = key;
+    auto remote = HttpRemote::make(
+        options, {first.executor(), second.executor()}, base::system_clock(), *metrics, names
+    );
+    REQUIRE(remote.has_value());
+    Calls calls;
+    for (int i = 0; i < 200; ++i)
+        for (Loop* loop : {&first, &second})
+            calls.push_back(start(
+                loop->executor(),
+                call_with(
+                    **remote,
+                    "echo",
+                    CallContext(Deadline(base::system_clock(), seconds(30))),
+                    json::object()
+                )
+            ));
+    int answered = 0;
+    for (auto& call : calls)
+        answered += call.get().has_value() ? 1 : 0;
+    CHECK(answered == 400);
+    asio::co_spawn(second.executor(), (*remote)->stop(), asio::use_future).get();
+    first.end();
+    second.end();
+}
+
+TEST_CASE("a peer that takes no connection is given up after the connect timeout", "[peers]") {
+    // A queue of one that nobody empties: the kernel drops what comes after.
+    const FullListener full;
+    RemoteOptions options;
+    options.lane.connect_timeout = milliseconds(30);
+    Caller caller("http://127.0.0.1:" + std::to_string(full.port()), options);
+    auto away = caller.call("echo", seconds(60));
+    REQUIRE(away.has_error());
+    CHECK(away.error().code == "peer_unavailable");
+    CHECK(away.error().detail.find("cannot connect") != std::string::npos);
+}
+
+TEST_CASE("a remote that was stopped ends its calls, and refuses", "[peers]") {
+    Scripted silent{std::string(Scripted::silence)};
+    Caller caller(silent.url());
+    auto waiting = caller.start_call("echo", caller.context(seconds(3'600)));
+    REQUIRE(eventually([&] { return silent.requests == 1; }));
     caller.stop();
+    CHECK(waiting.get().error().code == "peer_unavailable");
     CHECK(caller.call("echo").error().code == "peer_unavailable");
+    CHECK(silent.requests == 1);
 }

@@ -132,14 +132,14 @@ void PeerServer::stop() {
 
 namespace {
 
-int listen_anywhere(std::uint16_t& port) {
+int listen_anywhere(std::uint16_t& port, int queue = 64) {
     const int listener = ::socket(AF_INET, SOCK_STREAM, 0);
     sockaddr_in at{};
     at.sin_family = AF_INET;
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof at;
     if (::bind(listener, reinterpret_cast<sockaddr*>(&at), sizeof at) != 0 ||
-        ::listen(listener, 64) != 0 ||
+        ::listen(listener, queue) != 0 ||
         ::getsockname(listener, reinterpret_cast<sockaddr*>(&at), &size) != 0)
         throw std::runtime_error("cannot listen");
     port = ntohs(at.sin_port);
@@ -187,8 +187,13 @@ void Scripted::serve(int socket) {
         const auto end = in.find("\r\n\r\n");
         if (end == std::string::npos || in.size() < end + 6) continue;
         in.clear();
-        ++requests;
+        const int number = ++requests;
         if (answer_ == silence) continue;
+        if (garbage_every > 0 && number % garbage_every == 0) {
+            ::send(socket, "rubbish\r\n\r\n", 11, MSG_NOSIGNAL);
+            ::shutdown(socket, SHUT_RDWR);
+            return;
+        }
         if (answered++ == answers) {
             ::shutdown(socket, SHUT_RDWR);
             return;
@@ -198,6 +203,24 @@ void Scripted::serve(int socket) {
         ::shutdown(socket, SHUT_RDWR);
         return;
     }
+}
+
+FullListener::FullListener() {
+    sockets_.push_back(listen_anywhere(port_, 0));
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(port_);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    for (int i = 0; i < 4; ++i) {
+        const int filler = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        ::connect(filler, reinterpret_cast<sockaddr*>(&to), sizeof to);
+        sockets_.push_back(filler);
+    }
+}
+
+FullListener::~FullListener() {
+    for (const int socket : sockets_)
+        ::close(socket);
 }
 
 std::uint16_t dead_port() {
@@ -252,15 +275,11 @@ CallContext Caller::context(milliseconds within) const {
     return CallContext(Deadline(base::system_clock(), within));
 }
 
-namespace {
-
 Task<Result<json::value>> call_with(
     Remote& remote, std::string method, CallContext context, json::value arguments
 ) {
     co_return co_await remote.call(method, std::move(arguments), context);
 }
-
-}  // namespace
 
 std::future<Result<json::value>> Caller::start_call(
     std::string method, CallContext context, json::value arguments

@@ -107,6 +107,7 @@ public:
     std::atomic<int> requests = 0;
     std::atomic<int> ended = 0;  // connections that the other side closed
     std::atomic<bool> hang_up_after_answer = false;
+    std::atomic<int> garbage_every = 0;    // each so manieth request is answered with rubbish
     std::atomic<int> answers = 1'000'000;  // a connection's; at the next request it hangs up
 
 private:
@@ -124,6 +125,19 @@ private:
 /// A port on which nobody listens.
 std::uint16_t dead_port();
 
+/// Listens, accepts nothing, and its queue is full.
+class FullListener {
+public:
+    FullListener();
+    ~FullListener();
+    FullListener(const FullListener&) = delete;
+    std::uint16_t port() const { return port_; }
+
+private:
+    std::uint16_t port_ = 0;
+    std::vector<int> sockets_;
+};
+
 /// Names as the test says.
 class Names final : public Resolver {
 public:
@@ -135,6 +149,10 @@ private:
     std::mutex mutex_;
     std::map<std::string, std::vector<asio::ip::address>> known_;
 };
+
+Task<Result<json::value>> call_with(
+    Remote& remote, std::string method, CallContext context, json::value arguments
+);
 
 /// A remote to "shop" and the thread that calls it.
 class Caller {
