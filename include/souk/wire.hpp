@@ -5,7 +5,8 @@
 //
 // Values are carried exactly: 64-bit integers, times to the microsecond, and strings of any bytes
 // ({"base64": ...} where they are no clean text). Who reads ignores members that it does not know,
-// and keeps the default of a `defaulted` member that is absent, so that versions can roll.
+// and keeps the default of a `defaulted` member (or of a std::optional) that is absent, so that
+// versions can roll.
 #pragma once
 
 #include "souk/http.hpp"
@@ -13,7 +14,8 @@
 #include "souk/remote.hpp"
 
 #include <array>
-#include <concepts>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -197,11 +199,16 @@ void put(json::object& out, std::string_view name, const M& value) {
     out[name] = Codec<M>::encode(value);
 }
 
+/// Only a std::optional may be absent: it is empty then.
 template <class M>
 std::optional<M> take(const json::object& source, std::string_view name, const Spot& spot) {
-    const json::value* found = find(source, name, true, spot);
-    if (found == nullptr) return std::nullopt;
-    return Codec<M>::decode(*found, spot.member(name));
+    constexpr bool may_lack = std::is_constructible_v<M, std::nullopt_t>;
+    const json::value* found = find(source, name, !may_lack, spot);
+    if (found != nullptr) return Codec<M>::decode(*found, spot.member(name));
+    if constexpr (may_lack)
+        return std::optional<M>(std::in_place);
+    else
+        return std::nullopt;
 }
 
 /// Leaves `into` alone when the member is absent.
@@ -348,10 +355,9 @@ struct Codec<std::optional<T>> {
 /// `internal` "bad_peer_answer": the peer answered something that is not what the method answers.
 Error bad_answer(const std::vector<FieldError>& faults);
 
-/// What a response of a route of `serve` means. Errors: those that the Api there returned, as they
-/// were; `unavailable` "peer_unavailable" for 502, 503 and 504 without a problem document
-/// (something between here and the peer); `internal` "bad_peer_answer" for all else.
-Result<json::value> answer_in(const http::Response& response);
+/// The error that a problem document tells, as it was made where http::Response::problem made the
+/// document; nothing when `response` is none.
+std::optional<Error> error_in(const http::Response& response);
 
 namespace detail {
 
@@ -389,7 +395,7 @@ protected:
     auto call(CallContext ctx, const Args&... arguments) {
         using Expected = Signature<decltype(Function)>;
         static_assert(std::is_same_v<std::tuple<Args...>, typename Expected::Arguments>);
-        // Does not compile for a method that wire::Methods<Api> does not list.
+        // "Must occur exactly once": wire::Methods<Api> does not list this method.
         const auto& method = std::get<Method<Function>>(Methods<Api>::list);
         json::object out;
         std::size_t i = 0;
@@ -430,17 +436,23 @@ Answer respond(Task<Result<R>> task) {
         co_return http::Response::json(Codec<R>::encode(*result));
 }
 
-template <class Api, class R, class... Args, std::size_t... I>
-Answer
-invoke(Api& api, Task<Result<R>> (Api::*function)(CallContext, Args...), const std::array<std::string_view, sizeof...(Args)>& names, const CallContext& ctx, const json::value& arguments, std::index_sequence<I...>) {
+template <auto Function, class Api, std::size_t... I>
+Answer invoke(
+    std::index_sequence<I...>,
+    Api& api,
+    const Method<Function>& method,
+    const CallContext& ctx,
+    const json::value& arguments
+) {
+    using Args = typename Signature<decltype(Function)>::Arguments;
     std::vector<FieldError> faults;
     const Spot top(faults);
     const json::object* source = object_in(arguments, top);
     if (source == nullptr) return refuse(std::move(faults));
     // All are read, so that every fault is told.
-    std::tuple<std::optional<Args>...> parts{take<Args>(*source, names[I], top)...};
+    std::tuple parts{take<std::tuple_element_t<I, Args>>(*source, method.arguments[I], top)...};
     if (!faults.empty()) return refuse(std::move(faults));
-    return respond((api.*function)(ctx, std::move(*std::get<I>(parts))...));
+    return respond((api.*Function)(ctx, std::move(*std::get<I>(parts))...));
 }
 
 }  // namespace detail
@@ -451,11 +463,10 @@ invoke(Api& api, Task<Result<R>> (Api::*function)(CallContext, Args...), const s
 template <class Api>
 http::Routes serve(Api& api, http::Routes routes) {
     const auto add = [&]<auto Function>(const Method<Function>& method) {
-        auto invoke =
-            [&api, names = method.arguments](const CallContext& ctx, const json::value& arguments) {
-                constexpr auto all = std::make_index_sequence<Method<Function>::arity>();
-                return detail::invoke(api, Function, names, ctx, arguments, all);
-            };
+        auto invoke = [&api, method](const CallContext& ctx, const json::value& arguments) {
+            constexpr auto all = std::make_index_sequence<Method<Function>::arity>();
+            return detail::invoke(all, api, method, ctx, arguments);
+        };
         routes.push_back(detail::route(Api::module_name, method.name, std::move(invoke)));
     };
     std::apply([&](const auto&... method) { (add(method), ...); }, Methods<Api>::list);

@@ -84,30 +84,6 @@ int seconds_in(std::string_view retry_after) {
     return std::max(seconds, 0);
 }
 
-Error bad_answer(std::string detail) {
-    return Error(ErrorKind::internal, "bad_peer_answer", std::move(detail));
-}
-
-/// Of an answer that did not come from the Api.
-Error strange(const http::Response& response) {
-    if (response.status >= 502 && response.status <= 504)
-        return unavailable(
-            "peer_unavailable", fmt::format("the way there ends: {}", response.status)
-        );
-    return bad_answer(fmt::format("status {} and no problem document", response.status));
-}
-
-Error problem_in(const http::Response& response) {
-    const auto body = json::parse(response.body);
-    if (!body || !body->is_object()) return strange(response);
-    const json::object& problem = body->get_object();
-    std::string code = text_at(problem, "code");
-    if (code.empty()) return strange(response);
-    return Error(error_kind_of(response.status), std::move(code), text_at(problem, "detail"))
-        .with_fields(fields_in(problem))
-        .with_retry_after(seconds_in(response.headers.get("Retry-After")));
-}
-
 }  // namespace
 
 void Spot::fault(std::string_view code, std::string detail) const {
@@ -265,16 +241,21 @@ http::Route route(std::string_view module, std::string_view method, Invoke invok
 }  // namespace detail
 
 Error bad_answer(const std::vector<FieldError>& faults) {
-    if (faults.empty()) return bad_answer(std::string("the answer has faults"));
-    return bad_answer(fmt::format("{}: {}", faults[0].pointer, faults[0].detail));
+    std::string why = "the answer has faults";
+    if (!faults.empty()) why = fmt::format("{}: {}", faults[0].pointer, faults[0].detail);
+    return Error(ErrorKind::internal, "bad_peer_answer", std::move(why));
 }
 
-Result<json::value> answer_in(const http::Response& response) {
-    if (is_problem(response)) return problem_in(response);
-    if (response.status != 200) return strange(response);
-    auto body = json::parse(response.body);
-    if (!body) return bad_answer(body.error().detail);
-    return body;
+std::optional<Error> error_in(const http::Response& response) {
+    if (!is_problem(response)) return std::nullopt;
+    const auto body = json::parse(response.body);
+    if (!body || !body->is_object()) return std::nullopt;
+    const json::object& problem = body->get_object();
+    std::string code = text_at(problem, "code");
+    if (code.empty()) return std::nullopt;
+    return Error(error_kind_of(response.status), std::move(code), text_at(problem, "detail"))
+        .with_fields(fields_in(problem))
+        .with_retry_after(seconds_in(response.headers.get("Retry-After")));
 }
 
 }  // namespace souk::wire

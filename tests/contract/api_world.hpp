@@ -54,7 +54,8 @@ public:
         http::Response received(sent.status, std::move(sent.content_type), std::move(sent.body));
         for (const auto& [name, value] : sent.headers)
             received.headers.add(name, value);
-        co_return wire::answer_in(received);
+        if (auto error = wire::error_in(received)) co_return std::move(*error);
+        co_return json::parse(received.body);
     }
 
 private:
