@@ -344,6 +344,11 @@ Task<void> Host::stop() {
         co_await state.wiring.module(--state.started).stop(deadline);
     if (state.metrics_server)  // last: until now it tells that we are stopping
         co_await state.metrics_server->stop(deadline);
+    // Their connections keep the contexts busy, which the process waits for before this goes.
+    state.bus.reset();
+    for (Store& store : state.stores)
+        store.database.reset();
+    state.caches.reset();
 }
 
 Task<http::Response> Host::dispatch_internal(http::Request request) {
