@@ -229,7 +229,9 @@ Checks try_rabbitmq(
 }  // namespace
 
 Check judge_schema(std::string name, const database::SchemaState& schema) {
-    if (!schema.unknown.empty())
+    const bool lost =
+        std::any_of(schema.unknown.begin(), schema.unknown.end(), database::contracts);
+    if (lost)
         return Check(
             std::move(name),
             Verdict::fail,
@@ -242,6 +244,13 @@ Check judge_schema(std::string name, const database::SchemaState& schema) {
             Verdict::fail,
             fmt::format("these were changed after they ran: {}", fmt::join(schema.changed, ", ")),
             "restore their text, and put the change into a new migration"
+        );
+    if (!schema.unknown.empty())
+        return Check(
+            std::move(name),
+            Verdict::warn,
+            fmt::format("has migrations of a newer version: {}", fmt::join(schema.unknown, ", ")),
+            "this version works beside them; finish the update"
         );
     if (!schema.missing.empty())
         return Check(

@@ -13,13 +13,16 @@ TEST_CASE("a schema is judged by its worst fault") {
     schema.missing = {"0002_more"};
     CHECK(host::judge_schema("s", schema).verdict == Verdict::ok);
     CHECK_THAT(host::judge_schema("s", schema).detail, Catch::Contains("0002_more"));
+    schema.unknown = {"0009_future"};
+    CHECK(host::judge_schema("s", schema).verdict == Verdict::warn);
+    CHECK_THAT(host::judge_schema("s", schema).detail, Catch::Contains("0009_future"));
     schema.changed = {"0001_first"};
     CHECK(host::judge_schema("s", schema).verdict == Verdict::fail);
     CHECK_THAT(host::judge_schema("s", schema).detail, Catch::Contains("0001_first"));
-    schema.unknown = {"0009_future"};
+    schema.unknown = {"0009_future", "0010_contract_it"};
     const host::Check newer = host::judge_schema("s", schema);
     CHECK(newer.verdict == Verdict::fail);
-    CHECK_THAT(newer.detail, Catch::Contains("0009_future"));
+    CHECK_THAT(newer.detail, Catch::Contains("0010_contract_it"));
     CHECK(!newer.mend.empty());
 }
 

@@ -70,6 +70,22 @@ TEST_CASE("two replicas that hear of the same orders at once send each attempt o
         CHECK(world.provider_count("capture", order_id(i)) == 1);
 }
 
+TEST_CASE("two replicas that wake at the same moment lease each attempt once") {
+    PaymentWorld world(2);
+    ArmedFailpoint armed("payment.after_claim", "error");  // each lease runs out
+    for (int i = 0; i < many / 2; ++i)
+        REQUIRE(world.place(order_id(i), "tok_approve"));
+    for (int round = 1; round <= 5; ++round) {
+        world.until([&] {
+            return world.number("SELECT CAST(SUM(tries) AS BIGINT) FROM attempts") >=
+                   round * many / 2;
+        });
+        world.work();  // whoever claims them once more, too, has done so
+        CHECK(world.number("SELECT MAX(tries) FROM attempts") == round);
+        world.clock.advance(seconds(31));
+    }
+}
+
 TEST_CASE("a void at one replica races order.placed and the charge at the other one") {
     PaymentWorld world(2);
     std::vector<VoidOutcome> outcomes(many);
