@@ -240,7 +240,7 @@ public:
         bool answered = co_await attendance.wait();
         if (!answered) co_return cancelled();
         if (!call->result) co_return call->result.error();
-        auto allowed = co_await query(may_create, {}, Deadline::never());
+        auto allowed = co_await query(may_create, Params(), Deadline::never());
         if (!allowed) co_return allowed.error();
         if (!(*allowed)[0].boolean(0))
             co_return unavailable(
