@@ -147,6 +147,21 @@ TEST_CASE(
     CHECK(eventually([&] { return caller.call("echo").has_value(); }));
 }
 
+TEST_CASE("a name is looked up again when its addresses fail", "[peers]") {
+    http::ServerOptions options;
+    options.address = "127.0.0.2";
+    PeerServer moved(options);
+    Names names;
+    names.set("shop.test", {"127.0.0.1"});  // nobody listens there any more
+    RemoteOptions remote;
+    remote.resolve_every = std::chrono::hours(1);
+    Caller caller("http://shop.test:" + std::to_string(moved.port()), remote, &names);
+    REQUIRE(caller.call("echo").has_error());
+    names.set("shop.test", {"127.0.0.2"});
+    CHECK(eventually([&] { return caller.call("echo").has_value(); }));
+    CHECK(names.asked <= 5);  // at most once a second, however many calls fail
+}
+
 TEST_CASE("a dead peer causes no more extra calls than the budget has", "[peers]") {
     Scripted dead("");
     Caller caller(dead.url());
