@@ -51,7 +51,7 @@ PeerCredential PeerCredential::shared_key(std::string key) {
 }
 
 PeerEdge::PeerEdge(PeerCredential credential, security::InternalVerifier verifier, Clock& clock)
-    : credential_(std::move(credential)), verifier_(std::move(verifier)), clock_(clock) {}
+    : credential_(std::move(credential)), callers_(std::move(verifier)), clock_(clock) {}
 
 Task<Result<Identity>> PeerEdge::admit_arrival(
     const http::Route& route,
@@ -119,9 +119,9 @@ Result<Identity> PeerEdge::identify(const http::Route& route, const http::Reques
         return Identity("system", {"peer"}, "");
     }
     if (request.headers.count(field::identity) > 1) return refused(ErrorKind::unauthenticated);
-    auto claims = verifier_.verify(request.headers.get(field::identity), clock_.now());
-    if (!claims) return refused(ErrorKind::unauthenticated);
-    return std::move(claims->identity);
+    auto caller = callers_.identify(request.headers.get(field::identity), clock_.now());
+    if (!caller) return refused(ErrorKind::unauthenticated);
+    return caller;
 }
 
 }  // namespace souk::peers

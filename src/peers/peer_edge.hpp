@@ -4,7 +4,7 @@
 #pragma once
 
 #include "http/edge.hpp"
-#include "security/tokens.hpp"
+#include "peers/known_callers.hpp"
 #include "souk/clock.hpp"
 
 #include <string>
@@ -55,7 +55,7 @@ private:
     ) const;
 
     const PeerCredential credential_;
-    const security::InternalVerifier verifier_;
+    const KnownCallers callers_;
     Clock& clock_;
 };
 
