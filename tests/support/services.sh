@@ -296,7 +296,7 @@ try_start() {
 }
 
 start_one() {
-    local name=$1 port outcome try
+    local name=$1 port outcome try again=
     if running "$dir/$name.pid" >/dev/null; then
         echo "services: $name runs already, port $(port_of "$name")"
         return
@@ -304,6 +304,8 @@ start_one() {
     mkdir -p "$home/$name"
     chmod 0700 "$home/$name"
     own "$name" "$home/$name"
+    # Whoever knew it before finds it again where it was.
+    if has "$name"; then again=yes; fi
     port=$( (has "$name" && port_of "$name") || free_port)
     for try in 1 2 3 4 5; do
         outcome=0
@@ -314,8 +316,14 @@ start_one() {
             echo "services: $name answers, port $port"
             return
         fi
-        ((outcome == 1)) || break
-        ((try == 5)) || port=$(free_port)
+        if [[ -n $again ]]; then
+            echo "services: $name did not start on its port $port (try $try)" >&2
+            tail -n 5 "$home/$name/log" >&2
+            sleep 0.5
+        else
+            ((outcome == 1)) || break
+            ((try == 5)) || port=$(free_port)
+        fi
     done
     tail -n 30 "$home/$name/log" >&2
     die "$name does not start; its log is $home/$name/log"
@@ -327,6 +335,9 @@ kill_now() {
     pid=$(running "$dir/$1.pid") || return 0
     kill_tree "$pid"
     while running "$dir/$1.pid" >/dev/null; do sleep 0.01; done
+    # What it had started may take a moment longer to let go of the port.
+    local end=$((SECONDS + stop_limit_s))
+    while has "$1" && answers "$(port_of "$1")" && ((SECONDS < end)); do sleep 0.02; done
     rm -f "$dir/$1.pid"
 }
 
