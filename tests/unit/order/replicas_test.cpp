@@ -72,29 +72,30 @@ TEST_CASE("one cancellation at two replicas at once is one, with one answer") {
 
 TEST_CASE("two sweepers release what was abandoned once and cancel what is overdue once") {
     OrderWorld world(2);
-    const std::string id = world.add_product("A", 100);
-    for (int i = 0; i < many; ++i) {
-        const Armed armed("order.after_reserve");
-        CHECK(world.place(fmt::format("dead{}", i), OrderWorld::body(id, 1)).status == 503);
+    const std::string id = world.add_product("A", 1000);
+    for (int round = 0; round < 5; ++round) {
+        for (int i = 0; i < many; ++i) {
+            const Armed armed("order.after_reserve");
+            const auto key = fmt::format("dead{}/{}", round, i);
+            CHECK(world.place(key, OrderWorld::body(id, 1)).status == 503);
+        }
+        world.advance(2 * lease + sweep_every);
+        world.advance(sweep_every);
     }
-    for (int i = 0; i < many; ++i)
-        CHECK(world.place(fmt::format("k{}", i), OrderWorld::body(id, 1)).status == 201);
-    CHECK(world.stock(id) == "100/60/40/0");
-    world.relay();
-    world.advance(2 * lease + sweep_every);
-    world.advance(sweep_every);
-    CHECK(world.product_peer.released.size() == many);
+    CHECK(world.product_peer.released.size() == 5 * many);
     for (const auto& [order, times] : world.product_peer.released)
         CHECK(times == 1);
-    CHECK(world.orders.number("SELECT COUNT(*) FROM intents WHERE status <> 'final'") == 0);
-    CHECK(world.stock(id) == "100/80/20/0");
+    CHECK(world.orders.number("SELECT COUNT(*) FROM intents") == 0);
+    CHECK(world.stock(id) == "1000/1000/0/0");
 
-    world.advance(std::chrono::minutes(15));
+    for (int i = 0; i < many; ++i)
+        CHECK(world.place(fmt::format("k{}", i), OrderWorld::body(id, 1)).status == 201);
+    world.advance(std::chrono::minutes(16));
     world.advance(sweep_every);
     CHECK(world.orders.number("SELECT COUNT(*) FROM orders WHERE status = 'cancelled'") == many);
-    CHECK(world.orders.number("SELECT COUNT(*) FROM outbox WHERE version = 2") == many);
+    CHECK(world.orders.number("SELECT COUNT(*) FROM outbox") == 2 * many);
     world.relay();
-    CHECK(world.stock(id) == "100/100/0/0");
+    CHECK(world.stock(id) == "1000/1000/0/0");
 }
 
 TEST_CASE("a sweeper leaves an order alone that a consumer is just changing") {
@@ -113,7 +114,7 @@ TEST_CASE("a sweeper leaves an order alone that a consumer is just changing") {
         CHECK(handled);
     world.advance(sweep_every);
     CHECK(world.orders.number("SELECT COUNT(*) FROM orders WHERE status = 'pending'") == 0);
-    CHECK(world.orders.number("SELECT COUNT(*) FROM outbox WHERE version = 2") == many);
+    CHECK(world.orders.number("SELECT COUNT(*) FROM outbox") == 2 * many);
 }
 
 TEST_CASE("answers are kept for thirty days and then forgotten in batches, what is open stays") {

@@ -104,6 +104,7 @@ TEST_CASE("what a replica had half written when it was killed is cut off by the 
     CHECK(pair.two.charge("att_2", "tok_approve")->done);
     CHECK(pair.one.charge("att_3", "tok_approve")->done);
     CHECK(count_lines(pair.one.file) == 3);
+    CHECK(read_file(pair.one.file).ends_with("}\n"));
     CHECK(pair.two.book().captures == 3);
     Desk later(world);
     REQUIRE(later.open());
