@@ -2,6 +2,7 @@
 
 #include "peers/wire.hpp"
 #include "security/secret_file.hpp"
+#include "security/sodium.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -48,6 +49,12 @@ PeerCredential PeerCredential::shared_key(std::string key) {
     PeerCredential out;
     out.key = std::move(key);
     return out;
+}
+
+Result<std::string> load_peer_key(const std::filesystem::path& file) {
+    auto secret = security::load_or_create_secret(file);
+    if (secret) return security::to_base64url(*secret);
+    return unavailable("peer_key", file.string() + ": " + secret.error().detail);
 }
 
 PeerEdge::PeerEdge(PeerCredential credential, security::InternalVerifier verifier, Clock& clock)

@@ -7,6 +7,7 @@
 #include "peers/known_callers.hpp"
 #include "souk/clock.hpp"
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,11 @@ struct PeerCredential {
     std::vector<std::string> names;
     std::string key;
 };
+
+/// The key that peers share in development, as text, from a file of mode 0600 that is made when it
+/// is absent: for PeerCredential::shared_key() and RemoteOptions::peer_key. Errors: `unavailable`
+/// "peer_key" with the path and the reason.
+Result<std::string> load_peer_key(const std::filesystem::path& file);
 
 class PeerEdge final : public http::Edge {
 public:

@@ -1,6 +1,7 @@
 // Who gets through the internal listener and as whom, and what a public one makes of internal
 // fields: byte by byte, as no peer of ours would send it.
 #include "support.hpp"
+#include "support/temp_folder.hpp"
 
 #include <arpa/inet.h>
 #include <catch2/catch.hpp>
@@ -86,6 +87,18 @@ TEST_CASE("without the shared key nobody gets in", "[edge]") {
     CHECK(body_of(answer).find("peer_refused") != std::string::npos);
     CHECK(answer.find("Souk-Admitted") == std::string::npos);
     CHECK(server.seen.calls == 1);
+}
+
+TEST_CASE("the shared key comes from a file of its owner's", "[edge]") {
+    const souk::test::TempFolder folder;
+    const auto file = folder.path() / "peer.key";
+    const auto made = load_peer_key(file);
+    REQUIRE(made.has_value());
+    CHECK(made->size() == 43);  // 32 bytes in base64url
+    CHECK(load_peer_key(file).value() == *made);
+    std::filesystem::permissions(file, std::filesystem::perms(0644));
+    CHECK(load_peer_key(file).error().code == "peer_key");
+    CHECK(load_peer_key(file).error().detail.find(file.string()) != std::string::npos);
 }
 
 TEST_CASE("a peer's identity is the gateway's word or none", "[edge]") {
