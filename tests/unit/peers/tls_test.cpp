@@ -94,15 +94,20 @@ std::string refusal(Caller& caller) {
     return result.error().detail;
 }
 
-/// How far a client of TLS comes that shows no certificate: what it reads after its request.
-std::string ask_without_certificate(std::uint16_t port) {
-    SSL_CTX* context = SSL_CTX_new(TLS_client_method());
+int connect_to(std::uint16_t port) {
     const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
     sockaddr_in to{};
     to.sin_family = AF_INET;
     to.sin_port = htons(port);
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     REQUIRE(::connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0);
+    return fd;
+}
+
+/// How far a client of TLS comes that shows no certificate: what it reads after its request.
+std::string ask_without_certificate(std::uint16_t port) {
+    SSL_CTX* context = SSL_CTX_new(TLS_client_method());
+    const int fd = connect_to(port);
     SSL* ssl = SSL_new(context);
     SSL_set_fd(ssl, fd);
     std::string got;
@@ -204,6 +209,27 @@ TEST_CASE("an expired certificate is refused", "[tls]") {
         SecureServer server(authority, "order");
         Caller caller(server.url(), as(authority, "product"));
         CHECK(refusal(caller).find("expired") != std::string::npos);
+    }
+}
+
+TEST_CASE("a handshake that never comes holds nobody up", "[tls]") {
+    const Authority authority;
+    SECTION("the server's") {
+        Scripted silent{std::string(Scripted::silence)};
+        RemoteOptions options = as(authority);
+        options.lane.connect_timeout = milliseconds(30);
+        Caller caller("https://127.0.0.1:" + std::to_string(silent.port()), options);
+        CHECK(refusal(caller).find("cannot connect") != std::string::npos);
+    }
+    SECTION("the client's") {
+        http::ServerOptions options;
+        options.tls = authority.files("product");
+        options.limits.header_timeout = milliseconds(30);
+        PeerServer server(options);
+        const int fd = connect_to(server.port());
+        char byte = 0;
+        CHECK(::recv(fd, &byte, 1, 0) == 0);  // closed by the server
+        ::close(fd);
     }
 }
 
