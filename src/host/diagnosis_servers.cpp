@@ -1,6 +1,7 @@
 #include "host/diagnosis_servers.hpp"
 
 #include "cache/redis/link.hpp"
+#include "database/migrate.hpp"
 #include "database/postgres/postgres_database.hpp"
 #include "events/rabbitmq/connection.hpp"
 #include "host/server_url.hpp"
