@@ -150,7 +150,9 @@ public:
     /// `work` runs once the COMMIT is known to be durable, and never otherwise: to wake whoever
     /// waits for the rows. On the database's own thread: short, and safe to call there. What a run
     /// of the body asked for is forgotten when the body runs again.
-    void after_commit(std::function<void()> work) { after_commit_.push_back(std::move(work)); }
+    virtual void after_commit(std::function<void()> work) {
+        after_commit_.push_back(std::move(work));
+    }
 
 protected:
     std::vector<std::function<void()>> after_commit_;  // the driver's to run or to forget

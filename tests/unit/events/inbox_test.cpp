@@ -46,6 +46,9 @@ public:
     }
     Dialect dialect() const override { return Dialect::sqlite; }
 
+    /// What the body asked for, as a driver keeps it.
+    std::size_t wishes() const { return after_commit_.size(); }
+
     bool busy = false;
     int runs = 1;
     std::optional<Error> execute_error;
@@ -84,7 +87,18 @@ Task<Result<void>> throw_at_b(Transaction&, const Event& event) {
     co_return Result<void>();
 }
 
+Task<Result<void>> wish(Transaction& tx, const Event&) {
+    tx.after_commit([] {});
+    co_return Result<void>();
+}
+
 }  // namespace
+
+TEST_CASE("what a handler wants done after the commit reaches the database") {
+    World world(wish);
+    CHECK(world.consume({"a", "b"}).applied == 2);
+    CHECK(world.database.wishes() == 2);
+}
 
 TEST_CASE("what is known takes no second effect, also within one batch") {
     World world(write_effect);
