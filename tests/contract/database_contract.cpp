@@ -357,4 +357,34 @@ TEMPLATE_TEST_CASE("database: what was committed is there after a restart", "[da
     CHECK(ask(world.database(), select_all)->size() == 1);
 }
 
+namespace {
+
+/// What the body wishes for after its COMMIT.
+Task<Result<void>> insert_and_wish(Transaction& tx, std::int64_t id, std::atomic<int>* done) {
+    tx.after_commit([done] { ++*done; });
+    co_return co_await insert_thing(tx, id, fmt::format("n{}", id));
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("database: after_commit runs once after a COMMIT only", "[database]", DRIVERS) {
+    TestType world({schema});
+    Database& database = world.database();
+    std::atomic<int> done = 0;
+    auto wish = [&done](std::int64_t id) -> TransactionBody {
+        return [id, &done](Transaction& tx) { return insert_and_wish(tx, id, &done); };
+    };
+    REQUIRE(transact(database, wish(1)));
+    CHECK(done == 1);
+    CHECK_FALSE(transact(database, wish(1)));
+    CHECK(done == 1);
+    asio::io_context context;
+    Crowd crowd(context);
+    for (int i = 0; i < 50; ++i)
+        crowd.add(database.transact(wish(i), Deadline::never()));
+    crowd.run();
+    CHECK(done == 50);
+    CHECK(ask(database, select_all)->size() == 50);
+}
+
 }  // namespace souk::test
