@@ -3,8 +3,8 @@
 #pragma once
 
 #include "base/virtual_clock.hpp"
+#include "contract/bus_databases.hpp"
 #include "database/migrate.hpp"
-#include "database/sqlite/sqlite_database.hpp"
 #include "events/event_bus.hpp"
 #include "observe/prometheus_metrics.hpp"
 #include "souk/events.hpp"
@@ -16,7 +16,6 @@
 #include <atomic>
 #include <chrono>
 #include <deque>
-#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -28,46 +27,18 @@
 
 namespace souk::test {
 
-/// Counts what passes; is away, or takes no end, when told so.
-class ProbedDatabase final : public Database {
-public:
-    ProbedDatabase(std::unique_ptr<Database> inner, Clock& clock)
-        : inner_(std::move(inner)), clock_(clock) {}
-    Task<Result<Rows>> query(const Statement& s, Params params, Deadline deadline) override {
-        ++queries;
-        if (away) co_return unavailable("away", "told to be away");
-        co_return co_await inner_->query(s, std::move(params), deadline);
-    }
-    Task<Result<void>> transact(TransactionBody body, Deadline deadline) override {
-        if (away) co_return unavailable("away", "told to be away");
-        while (stuck)
-            co_await clock_.sleep(milliseconds(1));
-        Result<void> done = co_await inner_->transact(std::move(body), deadline);
-        if (done) ++commits;
-        co_return done;
-    }
-    Dialect dialect() const override { return inner_->dialect(); }
-
-    int queries = 0;
-    int commits = 0;
-    bool away = false;
-    bool stuck = false;
-
-private:
-    std::unique_ptr<Database> inner_;
-    Clock& clock_;
-};
-
 /// What a listener does beside writing its effect; may refuse or throw. It runs after the write, so
 /// that a refusal has something to roll back, and on the database's thread.
 using Reaction = std::function<Result<void>(const Event&)>;
 
 class BusWorld {
 public:
-    /// An implementation of the bus, how many of its loops sleep on the clock when it has nothing
-    /// to do, and how to see that nothing is under way outside of this process.
+    /// An implementation of the bus and the databases under it, how many of its loops sleep on the
+    /// clock when it has nothing to do, and how to see that nothing is under way outside of this
+    /// process.
     struct Kind {
         std::unique_ptr<events::EventBus> (*make)(BusWorld& world);
+        std::unique_ptr<Storage> (*storage)(BusWorld& world);
         std::size_t (*loops)(const BusWorld& world);
         bool (*nothing_under_way)(BusWorld& world);
         int commits_for_10_000;  // at most, of the consumer
@@ -76,6 +47,9 @@ public:
         Kind kind{};
         kind.make = [](BusWorld& w) {
             return events::make_embedded_bus(w.io.get_executor(), w.clock, *w.metrics, w.options);
+        };
+        kind.storage = [](BusWorld& w) -> std::unique_ptr<Storage> {
+            return std::make_unique<SqliteStorage>(w.name(), w.clock);
         };
         kind.loops = [](const BusWorld& w) { return w.publishers_.size() + w.pairs() + 1; };
         kind.nothing_under_way = [](BusWorld&) { return true; };
@@ -86,14 +60,9 @@ public:
     explicit BusWorld(Kind kind) : kind_(kind), alive_(io.get_executor()) {
         static std::atomic<int> serial = 0;
         name_ = "souk-bus-" + std::to_string(getpid()) + "-" + std::to_string(++serial);
-        folder_ = std::filesystem::temp_directory_path() / name_;
-        std::filesystem::create_directories(folder_);
+        storage_ = kind_.storage(*this);
     }
-    ~BusWorld() {
-        if (bus_) crash();
-        databases_.clear();
-        std::filesystem::remove_all(folder_);
-    }
+    ~BusWorld() { crash(); }
     BusWorld(const BusWorld&) = delete;
     BusWorld& operator=(const BusWorld&) = delete;
 
@@ -116,14 +85,24 @@ public:
     }
     void start() { bus_ = started(); }
     /// A bus over the same databases, as another process would run it.
-    std::unique_ptr<events::EventBus> started() {
+    std::unique_ptr<events::EventBus> started() { return started(databases_); }
+    std::unique_ptr<events::EventBus> started(const Databases& databases) {
         auto bus = kind_.make(*this);
         for (const std::string& name : publishers_)
-            bus->add_publisher(name, database(name));
+            bus->add_publisher(name, *databases.at(name));
         for (const Listener& listener : listeners_)
-            bus->add_consumer(listener.module, database(listener.module), subscriptions(listener));
+            bus->add_consumer(
+                listener.module, *databases.at(listener.module), subscriptions(listener)
+            );
         run(bus->start()).value();
         return bus;
+    }
+    /// Drivers of its own for another process.
+    Databases& another_process() {
+        Databases& own = others_.emplace_back();
+        for (const auto& [module, first] : databases_)
+            own.emplace(module, opened(module));
+        return own;
     }
     /// In good order.
     void stop() {
@@ -134,12 +113,11 @@ public:
     /// The bus ends without a word; what it had not written is lost.
     void crash() {
         bus_.reset();
-        auto quiet = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-        do
-            io.run_one_for(std::chrono::milliseconds(5));
-        while (clock.sleepers() > 0 && std::chrono::steady_clock::now() < quiet);
-        while (io.run_one_for(std::chrono::milliseconds(5)) > 0) {
-        }
+        const auto quiet = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+        do {
+            while (io.run_one_for(std::chrono::milliseconds(5)) > 0) {
+            }
+        } while (busy() && std::chrono::steady_clock::now() < quiet);
     }
 
     /// Appends one event "<module>.<type>" in a transaction of its own; returns nothing, wakes
@@ -243,15 +221,18 @@ public:
     ProbedDatabase& database(const std::string& module) {
         auto& slot = databases_[module];
         if (slot) return *slot;
-        database::SqliteOptions file;
-        file.file = folder_ / (module + ".db");
-        auto opened = database::open_sqlite(std::move(file), clock);
-        slot = std::make_unique<ProbedDatabase>(std::move(opened).value(), clock);
+        slot = opened(module);
         std::vector<Migration> migrations;
         migrations.push_back(Migration{
             "0001_effects",
+            "-- only: sqlite\n"
             "CREATE TABLE effects (n INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT NOT NULL, "
-            "type TEXT NOT NULL, aggregate_id TEXT NOT NULL, version INTEGER NOT NULL);"});
+            "type TEXT NOT NULL, aggregate_id TEXT NOT NULL, version BIGINT NOT NULL);\n"
+            "-- only: postgres\n"
+            "CREATE TABLE effects (n BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "
+            "event_id TEXT NOT NULL, "
+            "type TEXT NOT NULL, aggregate_id TEXT NOT NULL, version BIGINT NOT NULL);\n"
+            "-- both\n"});
         run(database::migrate(*slot, clock, std::move(migrations))).value();
         return *slot;
     }
@@ -402,18 +383,36 @@ private:
         Statement statement = kept(sql);
         return run(database(module).query(statement, Params(), Deadline::never())).value();
     }
-    /// Drivers remember statements by name, so each text is its own name and stays.
+    /// Drivers remember statements by name, so each text has its own and stays.
     Statement kept(const std::string& sql) {
-        const std::string& text = *texts_.insert(sql).first;
-        return Statement{text, text};
+        auto& name = names_[sql];
+        if (name.empty()) name = "test.statement_" + std::to_string(names_.size());
+        return Statement{name, names_.find(sql)->first};
+    }
+    std::unique_ptr<ProbedDatabase> opened(const std::string& module) {
+        auto driver = run(storage_->open(module));
+        return std::make_unique<ProbedDatabase>(std::move(driver).value(), clock);
+    }
+    /// Whether a loop still runs, or a call of its own.
+    bool busy() const {
+        bool calls = calls_under_way(databases_);
+        for (const Databases& databases : others_)
+            calls = calls || calls_under_way(databases);
+        return calls || clock.sleepers() > 0;
+    }
+    static bool calls_under_way(const Databases& databases) {
+        for (const auto& [module, database] : databases)
+            if (database->under_way > 0) return true;
+        return false;
     }
 
     Kind kind_;
-    std::set<std::string> texts_;
+    std::map<std::string, std::string> names_;  // of statements, by their text
     std::string name_;
-    std::filesystem::path folder_;
     asio::executor_work_guard<Executor> alive_;
-    std::map<std::string, std::unique_ptr<ProbedDatabase>> databases_;
+    std::unique_ptr<Storage> storage_;
+    Databases databases_;
+    std::deque<Databases> others_;
     std::vector<std::string> publishers_;
     std::vector<Listener> listeners_;
     std::unique_ptr<events::EventBus> bus_;
