@@ -4,11 +4,15 @@
 #include "events/rabbitmq/connection.hpp"
 #include "souk/failpoint.hpp"
 #include "support/result_text.hpp"
+#include "support/temp_folder.hpp"
 
 #include <amqp.h>
 #include <amqp_tcp_socket.h>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <catch2/catch.hpp>
 
+#include <fstream>
 #include <memory>
 #include <string>
 #include <thread>
@@ -73,6 +77,8 @@ void furnish(BusWorld& world, Reaction reaction = {}) {
     world.consumer("payment", {"order.placed"}, std::move(reaction));
 }
 
+constexpr const char* fence_of_relay = "SELECT fence FROM bus_lease WHERE name = 'relay/order'";
+
 std::int64_t unsent(BusWorld& world) {
     return world.number("order", "SELECT COUNT(*) FROM outbox WHERE sent_at IS NULL");
 }
@@ -92,6 +98,11 @@ struct Armed {
 
 Result<void> refuse(const Event&) {
     return conflict("refused", "by the test");
+}
+
+Task<void> stop_and_tell(events::EventBus& bus, Deadline deadline, bool& stopped) {
+    co_await bus.stop(deadline);
+    stopped = true;
 }
 
 std::string start_error(BusWorld& world) {
@@ -285,7 +296,7 @@ TEST_CASE("rabbitmq: two processes together keep the order of every aggregate") 
     furnish(world);
     world.append_many("order", 1000, 20);
     auto first = world.started();
-    auto second = world.started();
+    auto second = world.started(world.another_process());
     world.until([&] { return world.effect_count("payment") > 300; });
     world.append_many("order", 1000, 20, 1000);
     second->wake();
@@ -308,7 +319,7 @@ TEST_CASE("rabbitmq: when a process dies the other one takes over, in order") {
     world.append_many("order", 1000, 20);
     first->wake();
     world.until([&] { return world.effect_count("payment") > 100; });
-    auto second = world.started();
+    auto second = world.started(world.another_process());
     first.reset();
     world.append_many("order", 1000, 20, 1000);
     second->wake();
@@ -316,6 +327,77 @@ TEST_CASE("rabbitmq: when a process dies the other one takes over, in order") {
     CHECK(world.distinct_effects("payment") == 2000);
     for (int i = 0; i < 20; ++i)
         CHECK(world.versions("payment", "agg_" + std::to_string(i)) == up_to(100));
+}
+
+TEST_CASE("rabbitmq: a relay that is paused past its lease cannot mark what it sent") {
+    BusWorld world(rabbitmq_kind());
+    furnish(world);
+    Databases& drivers = world.another_process();
+    auto paused = world.started(drivers);
+    world.append("order", "agg_0", 0);
+    world.until([&] { return unsent(world) == 0; });
+
+    // It has sent these when it stands still: it never learns that it may not mark them.
+    ProbedDatabase& database = *drivers.at("order");
+    const int before = database.transactions;
+    database.stuck = true;
+    world.append_many("order", 600, 20);
+    world.until([&] { return database.transactions > before; });
+    CHECK(world.metric("events_published_total{publisher=\"order\"}") == 1 + 256);
+    world.clock.advance(seconds(6));
+    {
+        Armed busy("rabbitmq.after_confirm_before_mark", "error");
+        auto successor = world.started();
+        world.until([&] { return world.number("order", fence_of_relay) == 2; });
+        const int commits = database.commits;
+        database.stuck = false;
+        world.until([&] { return database.commits > commits; });
+        CHECK(unsent(world) == 600);  // the successor has not marked them yet, either
+
+        failpoint::arm("rabbitmq.after_confirm_before_mark", "off");
+        world.append_many("order", 400, 20, 600);
+        world.until([&] { return unsent(world) == 0 && world.effect_count("payment") == 1001; });
+        CHECK(world.number("order", fence_of_relay) == 2);
+        CHECK(paused->fault().empty());
+    }
+    CHECK(world.distinct_effects("payment") == 1001);
+    for (int i = 1; i < 20; ++i)
+        CHECK(world.versions("payment", "agg_" + std::to_string(i)) == up_to(50));
+}
+
+TEST_CASE("rabbitmq: stop returns at its deadline when a database is stuck") {
+    const std::string module = GENERATE(as<std::string>(), "order", "payment");
+    BusWorld world(rabbitmq_kind());
+    furnish(world);
+    world.append_many("order", 300, 10);
+    world.start();
+    ProbedDatabase& database = world.database(module);
+    const int before = database.transactions;
+    database.stuck = true;
+    world.bus().wake();
+    world.until([&] { return database.transactions > before; });
+
+    const SteadyTime asked = world.clock.steady();
+    bool stopped = false;
+    asio::co_spawn(
+        world.io,
+        stop_and_tell(world.bus(), Deadline(world.clock, seconds(5)), stopped),
+        asio::detached
+    );
+    world.until([&] { return stopped; });
+    const microseconds waited = world.clock.steady() - asked;
+    CHECK(waited >= seconds(5));
+    CHECK(waited < milliseconds(5100));
+    CHECK(database.under_way == 1);
+
+    database.stuck = false;
+    world.until([&] { return database.under_way == 0; });
+    world.crash();
+    world.clock.advance(seconds(6));  // the lease that was not given back
+    world.start();
+    world.drain();
+    CHECK(world.distinct_effects("payment") == 300);
+    CHECK(world.effect_count("payment") == 300);
 }
 
 TEST_CASE("rabbitmq: who stops in good order lets the next one in at once") {
@@ -367,4 +449,45 @@ TEST_CASE("rabbitmq: killed while events flow, it loses and doubles nothing") {
     for (int i = 0; i < 20; ++i)
         CHECK(world.versions("payment", "agg_" + std::to_string(i)) == up_to(100));
     CHECK(world.metric("rabbitmq_connected") == 1);
+}
+
+TEST_CASE("rabbitmq: a password that changes in its file is taken at the next connect") {
+    static TempFolder folder;
+    static events::rabbitmq::Address address;
+    Services own({Server::rabbitmq});
+    address = events::rabbitmq::parse_address(own.rabbitmq_url()).value();
+    const auto write = [](const std::string& password) {
+        std::ofstream(folder.path() / "password") << password << "\n";
+    };
+    auto kind = rabbitmq_kind();
+    kind.make = [](BusWorld& world) {
+        auto options = rabbitmq_options(world, "amqp://" + address.user + ":x@" + address.text());
+        options.password_file = folder.path() / "password";
+        return events::make_rabbitmq_bus(
+            world.io.get_executor(), world.clock, *world.metrics, std::move(options)
+        );
+    };
+    BusWorld world(kind);
+    furnish(world);
+    write("not this one");
+    CHECK_THAT(start_error(world), Catch::Contains("ACCESS_REFUSED"));
+    write(address.password);
+    world.start();
+    world.append("order", "ord_1", 1);
+    world.drain();
+    std::this_thread::sleep_for(std::chrono::seconds(2));  // as above
+
+    write("not that one");
+    own.kill(Server::rabbitmq);
+    own.start(Server::rabbitmq);
+    world.append("order", "ord_1", 2);
+    const auto refused = [&] {
+        return world.bus().fault().find("ACCESS_REFUSED") != std::string::npos;
+    };
+    world.until(refused);
+    CHECK(unsent(world) == 1);
+    CHECK_THAT(world.bus().fault(), !Catch::Contains("not that one"));
+    write(address.password);
+    world.until([&] { return world.effect_count("payment") == 2 && unsent(world) == 0; });
+    CHECK(world.versions("payment", "ord_1") == up_to(2));
 }
