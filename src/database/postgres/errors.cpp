@@ -66,6 +66,7 @@ Error error_of(const Complaint& complaint, std::string_view statement) {
         return unavailable("lock_timeout", "another transaction holds the rows for too long");
     if (state == "40001" || state == "40P01")
         return unavailable("serialization", "lost against other transactions, again and again");
+    if (state == "22021" || state == "22P05") return text_error();
     if (state == "08P01") return Error(ErrorKind::internal, "sql_parameters", words);
     if (group == "53") return resource_error(complaint);
     if (group == "08" || group == "57" || group == "58" || state.empty()) return lost_error(words);
@@ -75,6 +76,10 @@ Error error_of(const Complaint& complaint, std::string_view statement) {
             fmt::format("the database reports damage, restore it from a backup ({})", words)
         );
     return Error(ErrorKind::internal, "sql_error", words);
+}
+
+Error text_error() {
+    return invalid("invalid_text", "a text holds a NUL, or bytes that are not UTF-8");
 }
 
 bool is_worth_a_rerun(const Complaint& complaint) {

@@ -33,6 +33,8 @@ bool is_stale_plan(const Complaint& complaint);
 /// After a failover this server only reads.
 bool is_read_only(const Complaint& complaint);
 
+/// `invalid` "invalid_text": the caller's, whatever the statement.
+Error text_error();
 /// Nothing happened, the server is away.
 Error lost_error(std::string_view why);
 

@@ -66,7 +66,7 @@ Result<std::string> Session::prepare(
 Result<void> Session::send(const Statement& statement, const Params& params, OnAnswer done) {
     if (!usable()) return lost_error(last_words_);
     Arguments arguments(params);
-    if (arguments.has_nul()) return parameters_error(statement, "PostgreSQL has no NUL in texts");
+    if (!arguments.all_texts()) return text_error();
     auto plan = prepare(statement, arguments, params);
     if (!plan) return plan.error();
     int sent = 0;

@@ -45,7 +45,8 @@ public:
     int server_version() const;
 
     /// Puts a statement into the pipeline. `done` is called once, later, unless an error is
-    /// returned: `internal` "sql_parameters", `unavailable` when the connection is lost.
+    /// returned: `internal` "sql_parameters", `invalid` "invalid_text", `unavailable` when the
+    /// connection is lost.
     Result<void> send(const Statement& statement, const Params& params, OnAnswer done);
     /// Ends what an error aborts (and an implicit transaction).
     void sync(OnAnswer done = {});

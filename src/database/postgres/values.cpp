@@ -1,8 +1,11 @@
 #include "database/postgres/values.hpp"
 
+#include "base/utf8.hpp"
+
 #include <fmt/format.h>
 #include <libpq-fe.h>
 
+#include <algorithm>
 #include <charconv>
 
 namespace souk::database::postgres {
@@ -16,6 +19,18 @@ constexpr Oid int4_type = 23;
 constexpr Oid float4_type = 700;
 constexpr Oid float8_type = 701;
 constexpr Oid numeric_type = 1700;
+
+bool is_text(std::string_view text) {
+    const auto special = [](char c) { return static_cast<signed char>(c) <= 0; };
+    for (;;) {
+        const auto plain = std::find_if(text.begin(), text.end(), special) - text.begin();
+        text.remove_prefix(static_cast<std::size_t>(plain));
+        if (text.empty()) return true;
+        const auto step = base::next_code_point(text);
+        if (!step.valid || step.code_point == 0) return false;
+        text.remove_prefix(step.size);
+    }
+}
 
 /// A numeric that is whole (what sum() of integers gives) is an integer, too.
 bool add_integer(Rows& rows, std::string_view text) {
@@ -77,7 +92,7 @@ Arguments::Arguments(const Params& params) {
             *std::to_chars(digits.data(), digits.data() + digits.size() - 1, *integer).ptr = '\0';
             values_.push_back(digits.data());
         } else if (const auto* text = std::get_if<std::string>(&value)) {
-            has_nul_ = has_nul_ || text->find('\0') != std::string::npos;
+            all_texts_ = all_texts_ && is_text(*text);
             values_.push_back(text->c_str());
         } else {
             values_.push_back(nullptr);

@@ -21,14 +21,15 @@ public:
     const char* const* values() const { return values_.data(); }
     /// int8 for integers: from `$1 = 0` the server would guess 32 bits. The rest is left to it.
     const std::vector<Oid>& types() const { return types_; }
-    /// Text with a NUL inside, which PostgreSQL does not have and C strings would cut.
-    bool has_nul() const { return has_nul_; }
+    /// False when a text holds a NUL, which C strings would cut, or is not UTF-8: PostgreSQL has
+    /// neither, and its refusal would abort what neighbours have in the pipeline.
+    bool all_texts() const { return all_texts_; }
 
 private:
     std::vector<const char*> values_;
     std::vector<Oid> types_;
     std::vector<std::array<char, 24>> digits_;
-    bool has_nul_ = false;
+    bool all_texts_ = true;
 };
 
 /// Errors: `internal` "sql_type" for a floating point column.

@@ -158,7 +158,47 @@ TEST_CASE("postgres: parameters have 64 bits, or none, or text") {
     CHECK(read(database, any, bind(6, ""))->size() == 1);
     CHECK(read(database, any, bind(0, "one"))->size() == 1);
     CHECK(read(database, any, bind(std::nullopt, "one"))->empty());
-    CHECK(read(database, any, bind(0, std::string("on\0e", 4))).error().code == "sql_parameters");
+}
+
+TEST_CASE("postgres: what is no text is the caller's fault, not its neighbours' nor the server's") {
+    constexpr Statement insert{"test.insert", "INSERT INTO t (id, name) VALUES ($1, $2)"};
+    constexpr Statement echo{"test.echo", "SELECT $1::text"};
+    constexpr Statement made{"test.made", "SELECT convert_from(decode($1, 'hex'), 'UTF8')"};
+    PostgresFixture world({table});
+    auto& database = world.database();
+    const std::string bad = GENERATE(
+        std::string("on\0e", 4),
+        std::string("\0", 1),
+        "\xff",
+        "cut \xc3",
+        "\xc0\xaf",          // overlong
+        "\xed\xa0\x80",      // a surrogate
+        "\xf4\x90\x80\x80",  // beyond Unicode
+        "plain \xe2\x82\xac and \xe2\x28\xa1"
+    );
+    Wave<Rows> wave;
+    for (int i = 0; i < 9; ++i)
+        wave.add(database.query(echo, bind(i % 3 == 1 ? bad : "good"), Deadline::never()));
+    wave.run();
+    for (int i = 0; i < 9; ++i) {
+        if (i % 3 != 1) {
+            REQUIRE(wave.results[i]);
+            CHECK((*wave.results[i])[0].text(0) == "good");
+            continue;
+        }
+        REQUIRE(wave.results[i].has_error());
+        CHECK(wave.results[i].error().kind == ErrorKind::invalid);
+        CHECK(wave.results[i].error().code == "invalid_text");
+    }
+    auto written = write(database, insert, bind(1, bad));
+    REQUIRE(written.has_error());
+    CHECK(written.error().kind == ErrorKind::invalid);
+    CHECK(write(database, insert, bind(1, "\xf0\x9f\x9b\x92 \xe2\x82\xac")));
+
+    auto found = read(database, made, bind("6fff"));  // by the server itself
+    REQUIRE(found.has_error());
+    CHECK(found.error().kind == ErrorKind::invalid);
+    CHECK(found.error().detail.find("test.made") == std::string::npos);
 }
 
 TEST_CASE("postgres: a table may change under prepared statements") {
