@@ -344,6 +344,8 @@ Task<void> Host::stop() {
         co_await state.wiring.module(--state.started).stop(deadline);
     if (state.metrics_server)  // last: until now it tells that we are stopping
         co_await state.metrics_server->stop(deadline);
+    // Whoever did not end in time still uses them: then all stays until the process ends.
+    if (deadline.passed(state.clock)) co_return;
     // Their connections keep the contexts busy, which the process waits for before this goes.
     state.bus.reset();
     for (Store& store : state.stores)
