@@ -46,6 +46,7 @@ public:
 
     Task<Result<void>> start() override { return trust_.start(); }
     Task<void> stop() override { return trust_.stop(); }
+    bool tells_faults() const override { return false; }
 
     Task<Result<Identity>> admit(
         const http::Route& route, const http::Request& request, http::Headers& response_headers

@@ -21,6 +21,7 @@ public:
     Task<Result<Identity>> admit(
         const http::Route& route, const http::Request& request, http::Headers& response_headers
     ) override;
+    bool tells_faults() const override { return false; }
     void finish(const http::Request&, http::Headers&) override {}
 };
 

@@ -9,6 +9,7 @@ namespace souk::http {
 namespace {
 
 constexpr std::string_view no_route = "unmatched";
+constexpr seconds fault_log_pause{1};
 
 /// What may still be taken on when so many are in flight: checkouts outlive browsing, and what has
 /// no rate class (probes, webhooks) is never refused here.
@@ -181,9 +182,29 @@ Deadline Dispatcher::deadline_of(const Exchange& exchange) const {
     return Deadline(std::min(own, exchange.started + left));
 }
 
+Error Dispatcher::told(const Exchange& exchange, Error error) {
+    if (http_status(error.kind) < 500 || edge_ == nullptr || edge_->tells_faults()) return error;
+    const SteadyTime now = clock_.steady();
+    if (fault_logged_at_ == SteadyTime::min() ||
+        now - fault_logged_at_ >= fault_log_pause) {  // an outage makes thousands of them
+        fault_logged_at_ = now;
+        logger_.warn(
+            "refused for a fault of ours",
+            {{"request_id", exchange.request_id}, {"code", error.code}, {"error", error.detail}}
+        );
+    }
+    if (error.kind == ErrorKind::unavailable)
+        error.detail = "The shop cannot do this at the moment. Try again later.";
+    else if (error.kind == ErrorKind::timeout)
+        error.detail = "This took too long. Ask again to learn what became of it.";
+    else
+        error.detail = "Something went wrong here, not with the request.";
+    return error;
+}
+
 Response Dispatcher::refuse(Exchange& exchange, const Error& error) {
     if (exchange.request_id.empty()) exchange.request_id = choose_request_id({}, clock_.now());
-    auto response = Response::problem(error, exchange.request_id);
+    auto response = Response::problem(told(exchange, error), exchange.request_id);
     if (response.status == 401 && !response.headers.has("WWW-Authenticate"))
         response.headers.set("WWW-Authenticate", "Bearer");
     return response;

@@ -84,6 +84,8 @@ private:
         boost::container::small_vector<std::pair<int, Counter*>, 6> by_status;
     };
 
+    /// `error` as the asker may know it.
+    Error told(const Exchange& exchange, Error error);
     std::optional<Response> find_route(Exchange& exchange);
     std::optional<Error> check_capacity(Exchange& exchange);
     Task<Result<Response>> run_handler(Exchange& exchange);
@@ -102,6 +104,7 @@ private:
     std::size_t limit_;
     std::size_t in_flight_ = 0;
     Logger logger_{"http"};
+    SteadyTime fault_logged_at_ = SteadyTime::min();
     // By route and method: HEAD shares GET's route, and requests without a route have only a
     // method.
     std::unordered_map<std::uintptr_t, RouteMetrics> route_metrics_;

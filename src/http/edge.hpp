@@ -32,6 +32,9 @@ public:
     virtual Task<Result<Identity>> admit(
         const Route& route, const Request& request, Headers& response_headers
     ) = 0;
+    /// Whether an answer of 5xx may say what is wrong inside (hosts, databases): to an operator or
+    /// a peer. The public learns its code and that it is so.
+    virtual bool tells_faults() const { return true; }
     /// CORS preflight and headers; called for every response on the listener.
     virtual void finish(const Request& request, Headers& response_headers) = 0;
 };

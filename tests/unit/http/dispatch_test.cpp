@@ -33,7 +33,9 @@ public:
         if (request.headers.has("Origin"))
             response_headers.set("Access-Control-Allow-Origin", "https://shop");
     }
+    bool tells_faults() const override { return tells; }
     std::atomic<bool> body_seen = false;
+    std::atomic<bool> tells = true;
 };
 
 struct Fixture {
@@ -156,6 +158,17 @@ TEST_CASE_METHOD(Fixture, "what a handler throws is 500 without words", "[dispat
     CHECK(status_of(response) == 500);
     CHECK(code_of(response) == "internal");
     CHECK(count_of(response, "secret words") == 0);
+}
+
+TEST_CASE_METHOD(
+    Fixture, "the public learns that something is away, not what or where", "[dispatch]"
+) {
+    edge.tells = GENERATE(true, false);
+    auto response = get("/away");
+    CHECK(status_of(response) == 503);
+    CHECK(code_of(response) == "away");
+    CHECK(field_of(response, "Retry-After") == "1");
+    CHECK(count_of(response, "10.0.0.7") == (edge.tells ? 1 : 0));
 }
 
 TEST_CASE_METHOD(Fixture, "a version that the client has is not sent again", "[dispatch]") {

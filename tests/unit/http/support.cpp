@@ -230,6 +230,15 @@ Routes Shop::routes() {
     ));
     out.push_back(Route(
         Method::get,
+        "/away",
+        Access::everyone(),
+        "Is away",
+        [](const CallContext&, const Request&) -> Task<Result<Response>> {
+            co_return unavailable("away", "no database answers at 10.0.0.7");
+        }
+    ));
+    out.push_back(Route(
+        Method::get,
         "/whoami",
         Access::everyone(),
         "What the kernel knows of the caller",

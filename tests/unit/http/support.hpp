@@ -114,7 +114,7 @@ bool eventually(F done) {
 }
 
 /// GET /hello, POST /echo (any body up to 1 KiB), POST /orders (key, JSON), GET /items/{id} (ETag),
-/// GET /boom (throws), GET /refused (409), and what they counted.
+/// GET /boom (throws), GET /away (503), GET /refused (409), and what they counted.
 struct Shop {
     std::atomic<int> hellos = 0;
     std::atomic<int> echoes = 0;
