@@ -30,7 +30,7 @@ using Strings = std::vector<std::string>;
 constexpr std::array modules = {"user", "product", "order", "payment", "notification"};
 
 // A database is 8 MB, and one test program may open a hundred shops; none has so many at once.
-constexpr std::size_t shops_kept = 6;
+constexpr std::size_t shops_kept = 32;
 
 std::string_view name_of(Server server) {
     switch (server) {
@@ -376,6 +376,15 @@ std::uint16_t Services::port(Server server) const {
 void Services::kill(Server server) {
     if (!state_->own) throw std::logic_error("the shared servers are not to be killed");
     run_script({"kill", state_->folder.string(), std::string(name_of(server))});
+}
+
+void Services::freeze(Server server) {
+    if (!state_->own) throw std::logic_error("the shared servers are not to be frozen");
+    run_script({"freeze", state_->folder.string(), std::string(name_of(server))});
+}
+
+void Services::thaw(Server server) {
+    run_script({"thaw", state_->folder.string(), std::string(name_of(server))});
 }
 
 void Services::start(Server server) {

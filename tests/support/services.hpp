@@ -42,6 +42,9 @@ public:
 
     /// SIGKILL; returns when the process is gone.
     void kill(Server server);
+    /// SIGSTOP: it keeps its connections and says nothing more, until thaw().
+    void freeze(Server server);
+    void thaw(Server server);
     /// Starts it again, in the same folder on the same port; returns when it answers.
     void start(Server server);
 

@@ -218,13 +218,13 @@ TEST_CASE("the doctor knows a schema of a newer version") {
     const Environment stack = Services::shared().fresh_shop();
     SoukProcess shop(stack, {});
     REQUIRE(shop.run("migrate", {}).code == 0);
-    run_sql(stack, "order", "INSERT INTO souk_migrations VALUES ('0999_future', 'x', 1)");
+    run_sql(stack, "order", "INSERT INTO souk_migrations VALUES ('0999_contract_future', 'x', 1)");
     const Diagnosis diagnosis = diagnose(shop);
     INFO(diagnosis.text);
     CHECK(diagnosis.code == 1);
     CHECK(diagnosis.status("schema user") == "ok");
     CHECK(diagnosis.status("schema order") == "fail");
-    CHECK_THAT(diagnosis.member("schema order", "detail"), Catch::Contains("0999_future"));
+    CHECK_THAT(diagnosis.member("schema order", "detail"), Catch::Contains("0999_contract_future"));
 }
 
 TEST_CASE("for people the doctor says one line a check") {

@@ -6,6 +6,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <csignal>
 #include <future>
 
 using namespace souk;
@@ -134,4 +135,24 @@ TEST_CASE("a replica that is killed leaves its work to the other", "[servers]") 
     check_books(
         trade.shop(), expected.orders, expected.units, expected.orders - expected.free_orders
     );
+}
+
+TEST_CASE("a frozen server does not keep the shop from ending in order", "[servers]") {
+    const Server server = GENERATE(Server::postgres, Server::redis, Server::rabbitmq);
+    INFO(name_of(server));
+    Shop shop(mortal().fresh_shop(), {});
+    shop.start();
+    const std::string product = shop.add_products({Article("CUP", 10, "1250")}).at("CUP");
+    const std::string customer = shop.token(shop.add_customers(1).front());
+    REQUIRE(shop.place(customer, "key-1", Wish(product, 1)).status == 201);
+
+    mortal().freeze(server);  // with work of that order under way
+    shop.process().send(SIGTERM);
+    const int code = shop.process().wait();
+    mortal().thaw(server);
+    INFO(shop.process().log());
+    CHECK(code == 0);
+
+    shop.start();
+    CHECK(faults_of(shop.verify()) == "");
 }
