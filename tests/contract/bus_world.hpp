@@ -219,9 +219,9 @@ public:
     }
 
     ProbedDatabase& database(const std::string& module) {
-        auto& slot = databases_[module];
-        if (slot) return *slot;
-        slot = opened(module);
+        const auto found = databases_.find(module);
+        if (found != databases_.end()) return *found->second;
+        auto& slot = databases_.emplace(module, opened(module)).first->second;
         std::vector<Migration> migrations;
         migrations.push_back(Migration{
             "0001_effects",
