@@ -332,6 +332,7 @@ TEST_CASE("rabbitmq: when a process dies the other one takes over, in order") {
 TEST_CASE("rabbitmq: a relay that is paused past its lease cannot mark what it sent") {
     BusWorld world(rabbitmq_kind());
     furnish(world);
+    REQUIRE(world.database("order").dialect() == Dialect::postgres);
     Databases& drivers = world.another_process();
     auto paused = world.started(drivers);
     world.append("order", "agg_0", 0);
