@@ -29,19 +29,25 @@ constexpr std::array kinds = {
 };
 
 constexpr std::string_view scheme_end = "://";
+constexpr std::string_view encode =
+    "percent-encode the password: in it each of / : @ # ? % is written as % and its number, / as "
+    "%2F";
 
 struct Parts {
     explicit Parts(std::string_view url) {
         const std::size_t colon = std::min(url.find(scheme_end), url.size());
         scheme = url.substr(0, colon);
         std::string_view rest = url.substr(std::min(colon + scheme_end.size(), url.size()));
-        const std::size_t end = std::min(rest.find_first_of("/?"), rest.size());
+        const std::size_t end = std::min(rest.find_first_of("/?#"), rest.size());
         tail = rest.substr(end);
         server = rest.substr(0, end);
         const std::size_t at = server.rfind('@');
-        if (at != std::string_view::npos) server.remove_prefix(at + 1);
+        if (at == std::string_view::npos) return;
+        user = server.substr(0, at);
+        server.remove_prefix(at + 1);
     }
     std::string_view scheme;
+    std::string_view user;    // and password
     std::string_view server;  // host[:port], for PostgreSQL perhaps several
     std::string_view tail;    // the path and what follows
 };
@@ -66,11 +72,32 @@ std::string server_fault(std::string_view server) {
         const std::string_view port = port_of(one);
         if (one.empty() || one.front() == ':') return "it names no host";
         if (!port.empty() && !is_port(port))
-            return "its port is not a number from 1 to 65535 (in a password, each of / : @ # ? % "
-                   "is written percent-encoded, / as %2F)";
+            return fmt::format("its port is not a number from 1 to 65535, or {}", encode);
         begin = comma + 1;
     }
     return {};
+}
+
+bool is_hex(char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+bool has_wrong_escape(std::string_view url) {
+    for (std::size_t at = 0; (at = url.find('%', at)) != std::string_view::npos; ++at)
+        if (at + 2 >= url.size() || !is_hex(url[at + 1]) || !is_hex(url[at + 2])) return true;
+    return false;
+}
+
+/// Whether a sign stands where only a password that is not encoded can have put it. The servers'
+/// clients would take a part of it for the host or the database, and name that in every message.
+bool holds_raw_password(const Kind& kind, const Parts& parts, std::string_view url) {
+    const auto has = [](std::string_view text, char c) {
+        return text.find(c) != std::string_view::npos;
+    };
+    const bool takes_parameters = kind.schemes.front() == "postgresql";
+    return has(parts.user, '@') || has(parts.tail, '@') || has(parts.tail, '#') ||
+           (!takes_parameters && has(parts.tail, '?')) ||
+           std::count(parts.user.begin(), parts.user.end(), ':') > 1 || has_wrong_escape(url);
 }
 
 std::string fault_of(const Kind& kind, const std::string& url) {
@@ -81,6 +108,7 @@ std::string fault_of(const Kind& kind, const std::string& url) {
     const bool odd =
         std::any_of(url.begin(), url.end(), [](unsigned char c) { return c <= ' ' || c == 0x7f; });
     if (odd) return "it holds a space or a control character";
+    if (holds_raw_password(kind, parts, url)) return std::string(encode);
     // libpq takes the host, a socket's folder for instance, as a parameter as well.
     const bool elsewhere = kind.schemes.front() == "postgresql" && parts.server.empty() &&
                            parts.tail.find("host=") != std::string_view::npos;

@@ -255,6 +255,36 @@ TEST_CASE("half a configuration is refused before anything is tried") {
     }
 }
 
+TEST_CASE("a password that is not percent-encoded is refused, and nothing of it is said") {
+    const std::string password = GENERATE(
+        as<std::string>(),
+        "h@nter/Sekret2",
+        "p@Sekret",
+        "a/Sekret",
+        "a:Sekret",
+        "Sekret%zz",
+        "a#Sekret",
+        "a?Sekret",
+        "12?host=Sekret"
+    );
+    const Environment bad = {
+        {"DATABASE_URL", "postgresql://souk:" + password + "@127.0.0.1:1/souk_{module}"},
+        {"REDIS_URL", "redis://:" + password + "@127.0.0.1:1"},
+        {"RABBITMQ_URL", "amqp://souk:" + password + "@127.0.0.1:1/%2F"}};
+    CAPTURE(password);
+    const SoukProcess shop(bad, {});
+    for (const std::string& words :
+         {words_of_failed_start(bad),
+          shop.run("doctor", {}).out,
+          test::run_souk({"config", "show"}, bad).out}) {
+        INFO(words);
+        for (const auto& [name, url] : bad)
+            CHECK_THAT(words, Catch::Contains(name));
+        CHECK_THAT(words, Catch::Contains("percent-encode the password"));
+        CHECK_THAT(words, !Catch::Contains("ekret") && !Catch::Contains("nter"));
+    }
+}
+
 TEST_CASE("a full disk: the start fails and says so") {
     SoukProcess shop(Environment(), {});
     const TinyDisk disk(shop.data());

@@ -39,9 +39,19 @@ bool has(std::string_view text, std::string_view words) {
     return text.find(words) != std::string_view::npos;
 }
 
-/// Also a list of ports. An unescaped / in a password makes a part of it the port.
+/// Also a list of ports. An unescaped / in a password makes a part of it the port...
 bool is_port(std::string_view text) {
     return text.find_first_not_of("0123456789,") == std::string_view::npos;
+}
+
+/// ...and an unescaped @ or / a part of it the host or the database, which messages name.
+bool has_stray_at(std::string_view url) {
+    const std::size_t scheme = url.find("://");
+    if (scheme == std::string_view::npos) return false;
+    url.remove_prefix(scheme + 3);
+    const std::size_t at = url.find('@');
+    if (at == std::string_view::npos) return false;
+    return at > url.find_first_of("/?#") || url.find('@', at + 1) != std::string_view::npos;
 }
 
 Error malformed() {
@@ -79,6 +89,12 @@ std::string mend(const Target& target, std::string_view message) {
     if (has(message, "database \"") && has(message, "does not exist"))
         return fmt::format(
             "there is no database {0}, create it: CREATE DATABASE {0} OWNER {1}", database, role
+        );
+    if (has(message, "permission denied for database"))
+        return fmt::format(
+            "the role may not enter the database: GRANT CONNECT ON DATABASE {} TO {}",
+            database,
+            role
         );
     if (has(message, "pg_hba.conf"))
         return "the server's pg_hba.conf does not admit this client: add a line for it, or mend "
@@ -132,7 +148,7 @@ Result<Target> Target::parse(const std::string& url, std::filesystem::path passw
         set(target.keywords_, name, value);
     for (const auto* option = options.get(); option->keyword != nullptr; ++option)
         if (option->val != nullptr) set(target.keywords_, option->keyword, option->val);
-    if (!is_port(find(target.keywords_, "port"))) return malformed();
+    if (has_stray_at(url) || !is_port(find(target.keywords_, "port"))) return malformed();
     target.password_file_ = std::move(password_file);
     return target;
 }

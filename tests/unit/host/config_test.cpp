@@ -197,6 +197,52 @@ TEST_CASE("an address that no server can have is refused without being repeated"
     CHECK_THAT(faults.front(), !Catch::Contains("hunter2"));
 }
 
+TEST_CASE("a password that is not percent-encoded is refused, and nothing of it is shown") {
+    const auto password = GENERATE(
+        as<std::string>(),
+        "h@nter/Sekret2",
+        "p@Sekret",
+        "12/Sekret",
+        "Sekret/12",
+        "Sekret:12",
+        "12:Sekret",
+        "Sekret%zz",
+        "Sekret%4",
+        "12#Sekret",
+        "12?Sekret",
+        "12?host=Sekret",
+        "12?dbname=Sekret"
+    );
+    const auto [key, url] = GENERATE(
+        std::pair<std::string, std::string>("postgres.url", "postgresql://souk:{}@h:5432/souk_x"),
+        std::pair<std::string, std::string>("postgres.replica_url", "postgres://souk:{}@h/souk_x"),
+        std::pair<std::string, std::string>("redis.url", "redis://:{}@h:6379/0"),
+        std::pair<std::string, std::string>("rabbitmq.url", "amqp://souk:{}@h:5672/%2F")
+    );
+    std::string value = url;
+    value.replace(value.find("{}"), 2, password);
+    CAPTURE(key, value);
+    ConfigInput input;
+    input.environment = {{"DATABASE_URL", "postgres://db"}, {"RABBITMQ_URL", "amqp://broker"}};
+    input.flags.emplace_back("--set", key + "=" + value);
+    const auto faults = faults_of(input);
+    REQUIRE(faults.size() == 1);
+    CHECK_THAT(faults.front(), Catch::Contains("percent-encode the password"));
+    CHECK_THAT(faults.front(), !Catch::Contains("ekret") && !Catch::Contains("nter"));
+    const std::string shown = host::masked(key, value);
+    CHECK_THAT(shown, !Catch::Contains("ekret") && !Catch::Contains("nter"));
+}
+
+TEST_CASE("a percent-encoded password is taken, whatever it holds") {
+    const std::string password = "%2F%3A%40%23%3F%25%5b";
+    ConfigInput input;
+    input.environment = {
+        {"DATABASE_URL", "postgresql://souk:" + password + "@db/souk_{module}?sslmode=require"},
+        {"REDIS_URL", "redis://:" + password + "@cache/0"},
+        {"RABBITMQ_URL", "amqp://souk:" + password + "@broker/%2F"}};
+    CHECK(faults_of(input).empty());
+}
+
 TEST_CASE("addresses that the servers' own clients take are taken") {
     const auto url = GENERATE(
         as<std::string>(),
