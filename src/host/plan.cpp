@@ -116,8 +116,8 @@ private:
             fault(
                 module,
                 fmt::format(
-                    "listens to '{0}' of '{1}', which is not loaded here, and the embedded "
-                    "bus reaches this process only: add {1} to --modules, or leave "
+                    "listens to '{0}' of '{1}', which is not loaded here, and modules that tell "
+                    "each other of events run in one process: add {1} to --modules, or leave "
                     "--modules out to load all",
                     event,
                     elsewhere->name
