@@ -13,8 +13,10 @@
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <exception>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 namespace souk::events::rabbitmq {
 namespace {
@@ -60,6 +62,12 @@ private:
     int descriptor_;
 };
 
+/// Whatever is thrown costs the connection, never the process.
+Error error_of(const std::exception& thrown) {
+    if (const auto* failure = dynamic_cast<const Failure*>(&thrown)) return failure->error;
+    return unavailable("rabbitmq", thrown.what());
+}
+
 }  // namespace
 
 struct Link::State {
@@ -76,7 +84,7 @@ struct Link::State {
 
     const std::string name;
     const Address address;
-    const LinkHooks hooks;
+    LinkHooks hooks;
     WakeDescriptor wake;
     std::thread thread;
 
@@ -104,10 +112,11 @@ void Link::State::run(const std::function<void(const Result<void>&)>& opened) {
             first = false;
             serve();
             break;
-        } catch (const Failure& failure) {
-            drop(failure.error);
+        } catch (const std::exception& failure) {
+            const Error error = error_of(failure);
+            drop(error);
             if (first) {
-                opened(failure.error);
+                opened(error);
                 break;
             }
         }
@@ -166,8 +175,8 @@ void Link::State::run_jobs() {
         }
         try {
             job.run(*connection);
-        } catch (const Failure& failure) {
-            if (job.fail) job.fail(failure.error);
+        } catch (const std::exception& failure) {
+            if (job.fail) job.fail(error_of(failure));
             throw;
         }
     }
@@ -206,7 +215,12 @@ Link::~Link() {
 }
 
 void Link::abandon() {
-    if (!state_->thread.joinable()) return;
+    if (state_->thread.joinable()) end_thread();
+    // They may own what owns this link.
+    const LinkHooks unused = std::exchange(state_->hooks, LinkHooks());
+}
+
+void Link::end_thread() {
     {
         std::unique_lock lock(state_->mutex);
         state_->abandoned = true;

@@ -25,7 +25,7 @@ struct LinkHooks {
 class Link {
 public:
     struct Job {
-        std::function<void(Connection&)> run;    // a `Failure` costs the connection
+        std::function<void(Connection&)> run;    // what it throws costs the connection
         std::function<void(const Error&)> fail;  // there is no connection, or it was lost
     };
 
@@ -39,7 +39,7 @@ public:
     Task<Result<void>> open();
     /// From any thread. Fails the job at once when there is no connection or too many wait.
     void submit(Job job);
-    /// Ends at once, as a crash would; what was under way is lost.
+    /// Ends at once, as a crash would; what was under way is lost. Lets go of the hooks.
     void abandon();
     /// Runs what has been submitted, then closes in good order; `ended` says when.
     void finish();
@@ -76,6 +76,8 @@ private:
         std::optional<Result<T>> value;
     };
     struct State;
+    void end_thread();
+
     std::unique_ptr<State> state_;
 };
 
