@@ -2,6 +2,9 @@
 
 #include "events/rabbitmq/cloud_event.hpp"
 #include "events/rabbitmq/relay.hpp"
+#include "souk/log.hpp"
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <charconv>
@@ -19,6 +22,19 @@ const std::string error_header = "souk-error";
 
 Error no_dead_letter() {
     return Error(ErrorKind::not_found, "no_dead_letter", "there is no such dead letter");
+}
+
+Error beyond_the_oldest() {
+    return Error(
+        ErrorKind::not_found,
+        "no_dead_letter",
+        fmt::format(
+            "it is not among the oldest {} dead letters, and there are more: replay or drop some "
+            "of "
+            "those first",
+            letter_limit
+        )
+    );
 }
 
 bool listens(const Topology& topology, const std::string& consumer) {
@@ -46,19 +62,23 @@ DeadLetter letter_of(const std::string& consumer, const Incoming& message) {
     return letter;
 }
 
-/// Looks at the letters in turn; those that `take` does not acknowledge go back, in their order.
-void read_letters(
+/// Looks at the oldest letters in turn; those that `take` does not acknowledge go back, in their
+/// order. Returns how many more there are.
+std::int64_t read_letters(
     Connection& connection,
     const std::string& queue,
     const std::function<void(const Incoming&)>& take
 ) {
+    std::int64_t more = 0;
     connection.open_channel(reading_channel);
     for (int i = 0; i < letter_limit; ++i) {
         auto message = connection.get(reading_channel, queue);
         if (!message) break;
         take(*message);
+        if (i + 1 == letter_limit) more = connection.ready(reading_channel, queue);
     }
     connection.close_channel(reading_channel);
+    return more;
 }
 
 /// All copies of it: a burial in doubt is done again.
@@ -72,13 +92,14 @@ Result<void> take_letter(
     if (!listens(topology, consumer)) return no_dead_letter();
     bool found = false;
     bool taken = false;
-    read_letters(connection, topology.dead_queue(consumer), [&](const Incoming& message) {
+    auto look = [&](const Incoming& message) {
         if (event_of(message).id != event_id) return;
         if (!found) taken = first(message);
         found = true;
         if (taken) connection.acknowledge(reading_channel, message.tag, false);
-    });
-    if (!found) return no_dead_letter();
+    };
+    const std::int64_t more = read_letters(connection, topology.dead_queue(consumer), look);
+    if (!found) return more > 0 ? beyond_the_oldest() : no_dead_letter();
     if (!taken) return unavailable("rabbitmq", "RabbitMQ did not take the event");
     return {};
 }
@@ -124,10 +145,15 @@ std::vector<DeadLetter> list_dead(
 ) {
     std::vector<DeadLetter> all;
     std::set<std::string> seen;
-    read_letters(connection, topology.dead_queue(consumer), [&](const Incoming& message) {
+    auto look = [&](const Incoming& message) {
         DeadLetter letter = letter_of(consumer, message);
         if (seen.insert(letter.event.id).second) all.push_back(std::move(letter));
-    });
+    };
+    const std::int64_t more = read_letters(connection, topology.dead_queue(consumer), look);
+    if (more > 0)
+        Logger("bus").warn(
+            "only the oldest dead letters are listed", {{"consumer", consumer}, {"more", more}}
+        );
     return all;
 }
 
