@@ -186,14 +186,33 @@ struct Connection::State {
     State& operator=(const State&) = delete;
 
     void rpc(std::string_view what) const { check(amqp_get_rpc_reply(handle), what); }
+    /// After a passive declaration.
+    bool found(std::uint16_t channel, const std::string& what) const;
     amqp_socket_t* new_socket(const Address& address) const;
     Incoming read(std::uint16_t channel) const;
+    /// What the broker said at the login; empty when it did not.
+    std::string version() const;
     /// False when none came in time.
     bool next(amqp_frame_t& frame, std::chrono::steady_clock::time_point end) const;
 
     amqp_connection_state_t handle;
     std::uint64_t published = 0;  // on the channel with confirms
 };
+
+bool Connection::State::found(std::uint16_t channel, const std::string& what) const {
+    const amqp_rpc_reply_t reply = amqp_get_rpc_reply(handle);
+    const bool closed = reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION &&
+                        reply.reply.id == AMQP_CHANNEL_CLOSE_METHOD;
+    if (!closed) {
+        check(reply, what);
+        return true;
+    }
+    const auto* close = static_cast<const amqp_channel_close_t*>(reply.reply.decoded);
+    if (close->reply_code != AMQP_NOT_FOUND) check(reply, what);
+    amqp_channel_close_ok_t heard{};
+    check(amqp_send_method(handle, channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &heard), what);
+    return false;
+}
 
 amqp_socket_t* Connection::State::new_socket(const Address& address) const {
     if (!address.tls) return amqp_tcp_socket_new(handle);
@@ -212,6 +231,16 @@ amqp_socket_t* Connection::State::new_socket(const Address& address) const {
         );
     }
     return socket;
+}
+
+std::string Connection::State::version() const {
+    const amqp_table_t* said = amqp_get_server_properties(handle);
+    for (int i = 0; said != nullptr && i < said->num_entries; ++i) {
+        const amqp_table_entry_t& entry = said->entries[i];
+        const bool is_text = entry.value.kind == AMQP_FIELD_KIND_UTF8;
+        if (is_text && text(entry.key) == "version") return text(entry.value.value.bytes);
+    }
+    return {};
 }
 
 bool Connection::State::next(amqp_frame_t& frame, std::chrono::steady_clock::time_point end) const {
@@ -271,6 +300,8 @@ Connection::Connection(const Address& address) : state_(std::make_unique<State>(
                 address.vhost
             )
         );
+        std::string fault = version_fault(state_->version());
+        if (!fault.empty()) fail(std::move(fault));
     });
 }
 
@@ -298,6 +329,23 @@ void Connection::declare_exchange(std::uint16_t channel, const std::string& name
         state_->handle, channel, bytes(name), bytes(topic), 0, 1, 0, 0, amqp_empty_table
     );
     state_->rpc("cannot declare the exchange " + name);
+}
+
+void Connection::delete_exchange(std::uint16_t channel, const std::string& name) {
+    amqp_exchange_delete(state_->handle, channel, bytes(name), 0);
+    state_->rpc("cannot delete the exchange " + name);
+}
+
+bool Connection::exchange_exists(std::uint16_t channel, const std::string& name) {
+    amqp_exchange_declare(
+        state_->handle, channel, bytes(name), amqp_empty_bytes, 1, 1, 0, 0, amqp_empty_table
+    );
+    return state_->found(channel, "cannot look at the exchange " + name);
+}
+
+bool Connection::queue_exists(std::uint16_t channel, const std::string& name) {
+    amqp_queue_declare(state_->handle, channel, bytes(name), 1, 1, 0, 0, amqp_empty_table);
+    return state_->found(channel, "cannot look at the queue " + name);
 }
 
 void Connection::declare_queue(

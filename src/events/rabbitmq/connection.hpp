@@ -84,6 +84,10 @@ public:
     /// What was taken from it and not acknowledged goes back to its queue.
     void close_channel(std::uint16_t channel);
     void declare_exchange(std::uint16_t channel, const std::string& name);
+    void delete_exchange(std::uint16_t channel, const std::string& name);
+    /// False costs the channel: open it again.
+    bool exchange_exists(std::uint16_t channel, const std::string& name);
+    bool queue_exists(std::uint16_t channel, const std::string& name);
     void declare_queue(
         std::uint16_t channel, const std::string& name, const std::vector<QueueArgument>& arguments
     );
