@@ -111,6 +111,7 @@ void Consumer::count_hand() {
 Task<void> Consumer::loop() {
     while (!stopping_ && !bus_->stopping) {
         Result<bool> worked = co_await step();
+        if (bus_->stopping) co_return;  // abandoned
         if (!worked) {
             logger().warn(
                 "delivery interrupted",
@@ -126,7 +127,7 @@ Task<void> Consumer::loop() {
         co_await wakeup_.wait(std::min<microseconds>(until_due(), look_interval));
         if (bus_->clock.steady() - loaded_at_ >= look_interval) rows_changed_ = true;
     }
-    if (bus_->stopping) co_return;  // abandoned
+    if (bus_->stopping) co_return;
     Result<void> given = co_await lease_.give_back();
     if (!given) logger().warn("lease not given back", {{"error", given.error().detail}});
 }
@@ -141,15 +142,15 @@ Task<void> Consumer::pause() {
 
 /// False when there is nothing to do for now.
 Task<Result<bool>> Consumer::step() {
-    // Who becomes the queue's consumer must know what the last one parked.
+    // Who becomes the queue's consumer must know what the last one parked: that is written before
+    // the first event arrives here, so only what is read after that counts.
     const bool stranger = !acquainted_ && !hand_.empty();
     if (rows_changed_ || stranger) {
-        acquainted_ = true;
+        const std::uint64_t generation = generation_;
         Result<void> loaded = co_await load_waiting();
-        if (!loaded) {
-            acquainted_ = !stranger;
-            co_return loaded.error();
-        }
+        if (!loaded) co_return loaded.error();
+        if (stranger && generation == generation_) acquainted_ = true;
+        if (!acquainted_ && !hand_.empty()) co_return true;  // arrived meanwhile: look again
     }
     bool due = waiting_.due <= bus_->clock.now();
     if (due && !(retried_last_ && may_take_new())) {
@@ -258,6 +259,7 @@ Task<Result<bool>> Consumer::retry_due() {
         waiting_.due = bus_->clock.now() + look_interval;
         co_return false;
     }
+    const std::int64_t fence = lease_.fence();
     auto stored = co_await store_.due(bus_->clock.now(), retries_a_pass);
     if (!stored) co_return stored.error();
     rows_changed_ = true;
@@ -266,6 +268,9 @@ Task<Result<bool>> Consumer::retry_due() {
     for (Stored& entry : *stored)
         (handling_.exhausted(entry) ? exhausted : again).push_back(std::move(entry));
     if (!exhausted.empty()) {
+        Result<bool> still = co_await lease_.hold();
+        if (!still) co_return still.error();
+        if (!*still || lease_.fence() != fence) co_return true;  // somebody may have done it
         Result<void> buried = co_await bury(std::move(exhausted));
         if (!buried) co_return buried.error();
     }
@@ -273,7 +278,7 @@ Task<Result<bool>> Consumer::retry_due() {
     Pass pass(std::move(again), waiting_, false);
     Result<void> through = co_await handling_.work_through(pass);
     std::vector<Pending> failed = pass.pending();
-    Result<void> settled = co_await store_.settle(pass.done(), failed);
+    Result<void> settled = co_await settle(pass.done(), failed);
     if (settled) handling_.report(failed);
     if (!through) co_return through.error();
     if (!settled) co_return settled.error();
@@ -296,7 +301,15 @@ Task<Result<void>> Consumer::bury(std::vector<Stored> exhausted) {
     if (failpoint::hit("rabbitmq.after_bury_before_delete"))
         co_return unavailable("failpoint", "rabbitmq.after_bury_before_delete");
     std::vector<Pending> none;
-    co_return co_await store_.settle(std::move(positions), std::move(none));
+    co_return co_await settle(std::move(positions), std::move(none));
+}
+
+Task<Result<void>> Consumer::settle(std::vector<std::int64_t> done, std::vector<Pending> failed) {
+    Result<bool> settled = co_await store_.settle(std::move(done), std::move(failed), lease_);
+    if (!settled) co_return settled.error();
+    if (*settled) co_return Result<void>();
+    lease_.forget();
+    co_return unavailable("lease_lost", "another process tries them again now");
 }
 
 Task<Result<void>> Consumer::bury_malformed() {

@@ -71,6 +71,7 @@ private:
     Task<Result<void>> take_new();
     Task<Result<void>> settle_new(Pass& pass, std::uint64_t generation);
     Task<Result<bool>> retry_due();
+    Task<Result<void>> settle(std::vector<std::int64_t> done, std::vector<Pending> failed);
     Task<Result<void>> bury(std::vector<Stored> exhausted);
     Task<Result<void>> bury_malformed();
     Task<Result<void>> publish_dead(std::vector<Outgoing> letters);

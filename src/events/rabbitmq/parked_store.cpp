@@ -37,6 +37,12 @@ constexpr Statement update_parked{
     "UPDATE bus_parked SET attempts = $2, gaps = $3, retry_at = $4, last_error = $5 "
     "WHERE position = $1"};
 
+// Locked, so that the lease cannot change hands before the commit.
+constexpr Statement select_lease{
+    "parked.lease",
+    "SELECT fence FROM bus_lease WHERE name = $1 AND owner = $2 AND fence = $3",
+    "SELECT fence FROM bus_lease WHERE name = $1 AND owner = $2 AND fence = $3 FOR SHARE"};
+
 constexpr seconds query_time{30};
 
 using Sets = std::vector<Params>;
@@ -57,12 +63,22 @@ Task<Result<void>> insert(Transaction& tx, std::shared_ptr<const Sets> rows) {
     return run_all(tx, insert_parked, *rows);
 }
 
-Task<Result<void>> change(
-    Transaction& tx, std::shared_ptr<const Sets> deleted, std::shared_ptr<const Sets> updated
-) {
-    Result<void> done = co_await run_all(tx, delete_parked, *deleted);
+/// What a pass came to.
+struct Outcome {
+    Sets deleted;
+    Sets updated;
+    Params lease;
+    bool written = false;
+};
+
+Task<Result<void>> write(Transaction& tx, std::shared_ptr<Outcome> outcome) {
+    Result<Rows> held = co_await tx.execute(select_lease, outcome->lease);
+    if (!held) co_return held.error();
+    outcome->written = !held->empty();
+    if (held->empty()) co_return Result<void>();
+    Result<void> done = co_await run_all(tx, delete_parked, outcome->deleted);
     if (!done) co_return done;
-    co_return co_await run_all(tx, update_parked, *updated);
+    co_return co_await run_all(tx, update_parked, outcome->updated);
 }
 
 }  // namespace
@@ -136,19 +152,19 @@ Task<Result<std::vector<Stored>>> ParkedStore::due(Timestamp now, std::int64_t c
     co_return all;
 }
 
-Task<Result<void>> ParkedStore::settle(
-    std::vector<std::int64_t> done, std::vector<Pending> failed
+Task<Result<bool>> ParkedStore::settle(
+    std::vector<std::int64_t> done, std::vector<Pending> failed, const Lease& lease
 ) {
-    auto deleted = std::make_shared<Sets>();
+    auto outcome = std::make_shared<Outcome>();
+    outcome->lease = bind(lease.name(), lease.owner(), lease.fence());
     for (std::int64_t position : done)
-        deleted->push_back(bind(position));
-    auto updated = std::make_shared<Sets>();
+        outcome->deleted.push_back(bind(position));
     for (const Pending& row : failed)
-        updated->push_back(bind(row.seq, row.attempts, row.gaps, retry_at(row), row.error));
-    TransactionBody body = [deleted, updated](Transaction& tx) {
-        return change(tx, deleted, updated);
-    };
-    return transact(std::move(body));
+        outcome->updated.push_back(bind(row.seq, row.attempts, row.gaps, retry_at(row), row.error));
+    TransactionBody body = [outcome](Transaction& tx) { return write(tx, outcome); };
+    Result<void> settled = co_await transact(std::move(body));
+    if (!settled) co_return settled.error();
+    co_return outcome->written;
 }
 
 }  // namespace souk::events::rabbitmq

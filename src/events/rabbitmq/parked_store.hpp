@@ -3,6 +3,7 @@
 #pragma once
 
 #include "events/handling.hpp"
+#include "events/lease.hpp"
 
 #include <cstdint>
 #include <string>
@@ -28,8 +29,11 @@ public:
     /// Events whose time has come, in order, each lane from its first one on. `seq` is the
     /// place in this store.
     Task<Result<std::vector<Stored>>> due(Timestamp now, std::int64_t count);
-    /// Writes down what a pass over due events came to.
-    Task<Result<void>> settle(std::vector<std::int64_t> done, std::vector<Pending> failed);
+    /// Writes down what a pass over due events came to. False when the lease has gone to somebody
+    /// else; then nothing is written.
+    Task<Result<bool>> settle(
+        std::vector<std::int64_t> done, std::vector<Pending> failed, const Lease& lease
+    );
 
 private:
     Task<Result<Rows>> query(const Statement& statement, Params params);

@@ -3,6 +3,7 @@
 #include "events/rabbitmq/consumer.hpp"
 #include "events/rabbitmq/dead_letters.hpp"
 #include "events/rabbitmq/relay.hpp"
+#include "events/rabbitmq/stoppable_database.hpp"
 #include "events/upkeep.hpp"
 #include "souk/id.hpp"
 #include "souk/log.hpp"
@@ -35,6 +36,14 @@ BusRules rules_of(const RabbitMqOptions& options) {
     rules.retry_base = options.retry_base;
     return rules;
 }
+
+/// An inbox and what it stands on.
+struct Stand {
+    Stand(std::shared_ptr<BusContext> bus, const std::string& module, Database& below)
+        : database(bus, below), inbox(module, database, bus->clock) {}
+    StoppableDatabase database;
+    Inbox inbox;
+};
 
 /// The bus itself. Lives on the executor; shared with its loops, which may outlive the handle.
 class State : public std::enable_shared_from_this<State> {
@@ -114,18 +123,19 @@ Result<void> State::make_loops() {
     auto consumers = std::make_shared<Consumers>();
     for (Listening& listener : listening_) {
         if (listener.wanted.empty()) continue;
-        auto inbox = std::make_shared<Inbox>(listener.module, *listener.database, bus_->clock);
+        auto stand = std::make_shared<Stand>(bus_, listener.module, *listener.database);
+        std::shared_ptr<Inbox> inbox(stand, &stand->inbox);
         for (Subscription& subscription : listener.wanted) {
             Result<void> added = inbox->subscribe(std::move(subscription));
             if (!added) return added;
         }
         upkeep_->add(inbox);
         Lease lease(
-            *listener.database, bus_->clock, "retry/" + listener.module, owner_, options_.lease
+            stand->database, bus_->clock, "retry/" + listener.module, owner_, options_.lease
         );
         auto channel = static_cast<std::uint16_t>(first_channel + consumers->size());
         consumers->push_back(std::make_shared<Consumer>(
-            bus_, links_, topology_, inbox, *listener.database, channel, std::move(lease)
+            bus_, links_, topology_, inbox, stand->database, channel, std::move(lease)
         ));
     }
     consumers_ = std::move(consumers);
