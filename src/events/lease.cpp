@@ -47,8 +47,8 @@ Lease::Lease(
     , duration_(duration) {}
 
 Task<Result<bool>> Lease::hold() {
+    if (held()) co_return true;
     const Timestamp now = clock_.now();
-    if (expires_at_ - now > duration_ * 2 / 3) co_return true;
     const Timestamp until = now + duration_;
     auto fence = std::make_shared<std::int64_t>(0);
     Params params = bind(name_, owner_, now, until);

@@ -23,6 +23,8 @@ public:
     /// Takes or renews it; writes nothing while more than two thirds of it are left. False when
     /// another owner holds it. Errors: the database's.
     Task<Result<bool>> hold();
+    /// Whether hold() would write nothing.
+    bool held() const { return expires_at_ - clock_.now() > duration_ * 2 / 3; }
     /// Somebody else has it: the next hold() asks the database.
     void forget() { expires_at_ = Timestamp(); }
     /// Lets the next owner have it at once. Errors: the database's.

@@ -16,6 +16,8 @@ namespace {
 
 constexpr std::int64_t in_flight = 256;  // unconfirmed at a time
 constexpr seconds prune_interval{60};
+constexpr seconds look_interval{5};
+constexpr milliseconds refusal_time{500};
 constexpr std::chrono::hours outbox_age{1};
 constexpr std::int64_t prune_page = 500;
 constexpr int prune_pages = 200;
@@ -60,8 +62,9 @@ Relay::Relay(
     , link_(std::move(link))
     , topology_(std::move(topology))
     , name_(std::move(name))
-    , store_(database, bus_->clock)
-    , lease_(database, bus_->clock, "relay/" + name_, std::move(owner), lease)
+    , database_(bus_, database)
+    , store_(database_, bus_->clock)
+    , lease_(database_, bus_->clock, "relay/" + name_, std::move(owner), lease)
     , wakeup_(bus_->executor, bus_->clock)
     , published_(bus_->metrics.counter(
           "events_published_total", "Events that the broker confirmed", {{"publisher", name_}}
@@ -84,6 +87,7 @@ void Relay::stop() {
 
 void Relay::connected() {
     connected_ = true;
+    look_due_ = true;
     notify();
 }
 
@@ -91,6 +95,7 @@ Task<void> Relay::loop() {
     for (;;) {
         if (bus_->stopping) co_return;  // abandoned
         Result<bool> worked = co_await step();
+        if (bus_->stopping) co_return;
         if (worked) {
             outages_ = 0;
             set_fault("");
@@ -134,22 +139,34 @@ Task<void> Relay::pause() {
 Task<Result<bool>> Relay::step() {
     Result<void> pruned = co_await prune();
     if (!pruned) co_return pruned.error();
-    Result<std::vector<Stored>> batch = co_await store_.unsent(in_flight);
-    if (!batch) co_return batch.error();
-    lag_.set(static_cast<double>(batch->size()));
-    if (greeted_ && batch->empty()) co_return false;
+    if (bus_->clock.steady() < refused_until_) co_return false;
+    Result<void> looked = co_await look_at_queues();
+    if (!looked) co_return looked.error();
+    if (greeted_ && !(lease_.held() && link_->up())) {
+        Result<bool> nothing = co_await idle();
+        if (!nothing) co_return nothing.error();
+        if (*nothing) lag_.set(0);
+        if (*nothing) co_return false;
+    }
     if (!link_->up()) co_return unavailable("rabbitmq", link_->fault());
-    const std::int64_t fence = lease_.fence();
     Result<bool> held = co_await lease_.hold();
     if (!held) co_return held.error();
-    if (!*held) co_return false;                  // another process relays
-    if (lease_.fence() != fence) co_return true;  // newly: look again at what is unsent
+    if (!*held) {  // another process relays
+        lag_.set(0);
+        refused_until_ = bus_->clock.steady() + refusal_time;
+        co_return false;
+    }
     if (!greeted_) {
         Result<void> greeted = co_await greet_listeners();
         if (!greeted) co_return greeted.error();
         co_return true;
     }
 
+    // Read under the lease: what its last holder has marked is not sent again.
+    Result<std::vector<Stored>> batch = co_await store_.unsent(in_flight);
+    if (!batch) co_return batch.error();
+    lag_.set(static_cast<double>(batch->size()));
+    if (batch->empty()) co_return false;
     std::vector<Outgoing> outgoing_batch;
     for (const Stored& stored : *batch)
         outgoing_batch.push_back(outgoing(stored.event));
@@ -168,6 +185,7 @@ Task<Result<bool>> Relay::step() {
         co_return unavailable("lease_lost", "another process relays now");
     }
     if (sent.refused != nullptr) {
+        look_due_ = true;
         std::string why =
             fmt::format("RabbitMQ has no queue for {} ({})", sent.refused->type, sent.refused->id);
         co_return unavailable("unroutable", why);
@@ -200,20 +218,68 @@ Task<Result<std::vector<Verdict>>> Relay::publish(std::vector<Outgoing> batch) {
     return link_->call<std::vector<Verdict>>(std::move(work));
 }
 
-/// A listener that this database has not met is sent what the outbox still keeps.
+/// A queue may have been lost with what was in it, and be there again or not.
+Task<Result<void>> Relay::look_at_queues() {
+    const SteadyTime now = bus_->clock.steady();
+    const bool due = look_due_ || now - looked_at_ >= look_interval;
+    if (!due || !greeted_ || !link_->up()) co_return Result<void>();
+    auto lost = co_await unmarked();
+    if (!lost) co_return lost.error();
+    greeted_ = lost->empty();
+    look_due_ = false;
+    looked_at_ = now;
+    co_return Result<void>();
+}
+
+Task<Result<std::set<std::string>>> Relay::unmarked() {
+    using Modules = std::set<std::string>;
+    std::function<Result<Modules>(Connection&)> work = [topology = topology_,
+                                                        name = name_](Connection& connection) {
+        return Result<Modules>(topology->unmarked(connection, name));
+    };
+    return link_->call<Modules>(std::move(work));
+}
+
+/// A listener that this database has not met, or whose queue was lost, is sent what the outbox
+/// still keeps; the inbox knows what it has had already.
 Task<Result<void>> Relay::greet_listeners() {
     auto known = co_await store_.listeners();
     if (!known) co_return known.error();
+    auto lost = co_await unmarked();
+    if (!lost) co_return lost.error();
     for (const Listener& listener : topology_->listeners()) {
-        if (known->contains(listener.module)) continue;
-        Result<void> done = co_await bring_up(listener);
-        if (!done) co_return done;
-        std::string consumer = listener.module;
-        done = co_await store_.add_listener(std::move(consumer));
+        const bool met = known->contains(listener.module);
+        if (met && !lost->contains(listener.module)) continue;
+        Result<void> done = co_await greet(listener, met);
         if (!done) co_return done;
     }
     greeted_ = true;
     co_return Result<void>();
+}
+
+/// The mark first: it goes when the queue is lost meanwhile. The row last: it says that all is
+/// sent.
+Task<Result<void>> Relay::greet(const Listener& listener, bool known) {
+    std::string module = listener.module;
+    if (!Topology::hears(listener, name_)) co_return co_await store_.add_listener(module);
+    if (known) {
+        logger().warn(
+            "a queue was missing or is new: it is sent all that the outbox keeps",
+            {{"publisher", name_}, {"queue", topology_->queue(module)}}
+        );
+        Result<void> forgotten = co_await store_.forget_listener(module);
+        if (!forgotten) co_return forgotten;
+    }
+    std::function<Result<void>(Connection&)> work =
+        [topology = topology_, name = name_, module](Connection& connection) {
+            topology->mark(connection, module, name);
+            return Result<void>();
+        };
+    Result<void> done = co_await link_->call<void>(std::move(work));
+    if (!done) co_return done;
+    done = co_await bring_up(listener);
+    if (!done) co_return done;
+    co_return co_await store_.add_listener(std::move(module));
 }
 
 Task<Result<void>> Relay::bring_up(const Listener& listener) {

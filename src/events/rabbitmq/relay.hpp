@@ -5,10 +5,12 @@
 
 #include "events/rabbitmq/link.hpp"
 #include "events/rabbitmq/relay_store.hpp"
+#include "events/rabbitmq/stoppable_database.hpp"
 #include "events/rabbitmq/topology.hpp"
 
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -48,7 +50,10 @@ private:
     Task<void> loop();
     Task<void> pause();
     Task<Result<bool>> step();
+    Task<Result<void>> look_at_queues();
+    Task<Result<std::set<std::string>>> unmarked();
     Task<Result<void>> greet_listeners();
+    Task<Result<void>> greet(const Listener& listener, bool known);
     Task<Result<void>> bring_up(const Listener& listener);
     Task<Result<std::vector<Verdict>>> publish(std::vector<Outgoing> batch);
     Task<Result<void>> prune();
@@ -59,6 +64,7 @@ private:
     std::shared_ptr<Link> link_;
     std::shared_ptr<const Topology> topology_;
     std::string name_;
+    StoppableDatabase database_;
     RelayStore store_;
     Lease lease_;
     Wakeup wakeup_;
@@ -66,8 +72,11 @@ private:
     Gauge& lag_;
     bool stopping_ = false;
     bool connected_ = false;
-    bool greeted_ = false;  // all listeners are known to this database
-    int outages_ = 0;       // in a row
+    bool greeted_ = false;   // all listeners are known to this database
+    bool look_due_ = false;  // at the queues
+    SteadyTime looked_at_{};
+    SteadyTime refused_until_{};  // another process relays
+    int outages_ = 0;             // in a row
     SteadyTime pruned_at_{};
     mutable std::mutex fault_mutex_;
     std::string fault_;

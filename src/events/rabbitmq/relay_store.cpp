@@ -30,6 +30,8 @@ constexpr Statement mark{
 constexpr Statement select_listeners{"relay.listeners", "SELECT consumer FROM bus_listener"};
 constexpr Statement insert_listener{
     "relay.add_listener", "INSERT INTO bus_listener (consumer) VALUES ($1) ON CONFLICT DO NOTHING"};
+constexpr Statement delete_listener{
+    "relay.forget_listener", "DELETE FROM bus_listener WHERE consumer = $1"};
 constexpr Statement delete_sent{
     "relay.prune",
     "DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox "
@@ -128,6 +130,13 @@ Task<Result<void>> RelayStore::add_listener(std::string consumer) {
     Params params = bind(consumer);
     Result<std::int64_t> added = co_await change(insert_listener, std::move(params));
     if (!added) co_return added.error();
+    co_return Result<void>();
+}
+
+Task<Result<void>> RelayStore::forget_listener(std::string consumer) {
+    Params params = bind(consumer);
+    Result<std::int64_t> deleted = co_await change(delete_listener, std::move(params));
+    if (!deleted) co_return deleted.error();
     co_return Result<void>();
 }
 

@@ -26,6 +26,7 @@ public:
 
     Task<Result<std::set<std::string>>> listeners();
     Task<Result<void>> add_listener(std::string consumer);
+    Task<Result<void>> forget_listener(std::string consumer);
 
     /// Deletes at most `limit` events sent and older than `before`; returns how many.
     Task<Result<std::int64_t>> prune(Timestamp before, std::int64_t limit);

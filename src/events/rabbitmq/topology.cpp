@@ -1,11 +1,13 @@
 #include "events/rabbitmq/topology.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace souk::events::rabbitmq {
 namespace {
 
 constexpr std::uint16_t channel = 1;
+constexpr std::uint16_t looking_channel = 4;  // asking for what is not there costs it
 // A far backstop: it counts lost consumers, too, and drops into the dead letters at most once.
 constexpr std::int64_t delivery_limit = 100;
 // Listing dead letters takes them and gives them back.
@@ -37,11 +39,27 @@ void declare_queue(
         std::string detail = failure.error.detail;
         if (detail.find("PRECONDITION_FAILED") != std::string::npos)
             detail += ". The queue " + name +
-                      " was declared otherwise than this version wants it: let it run empty, delete"
-                      " it (rabbitmqctl delete_queue " +
+                      " was declared otherwise than this version wants it: let it run empty, stop"
+                      " every souk process first, delete it (rabbitmqctl delete_queue " +
                       name + "), and start again; or set another rabbitmq prefix";
         throw Failure(unavailable("rabbitmq", detail));
     }
+}
+
+/// `exists` asks for one thing.
+template <class Exists>
+bool there(Connection& connection, Exists exists) {
+    connection.open_channel(looking_channel);
+    if (!exists()) return false;
+    connection.close_channel(looking_channel);
+    return true;
+}
+
+std::set<std::string> publishers_of(const Listener& listener) {
+    std::set<std::string> all;
+    for (const std::string& type : listener.types)
+        all.insert(type.substr(0, type.find('.')));
+    return all;
 }
 
 }  // namespace
@@ -52,16 +70,49 @@ Topology::Topology(std::string prefix, std::vector<Listener> listeners)
         wanted_.insert(listener.types.begin(), listener.types.end());
 }
 
+bool Topology::hears(const Listener& listener, const std::string& publisher) {
+    return publishers_of(listener).contains(publisher);
+}
+
 void Topology::declare(Connection& connection) const {
     connection.open_channel(channel);
     connection.declare_exchange(channel, exchange());
     for (const Listener& listener : listeners_) {
         const std::string dead = dead_queue(listener.module);
         declare_queue(connection, dead, dead_queue_arguments());
+        if (queue_is_missing(connection, listener))
+            for (const std::string& publisher : publishers_of(listener))
+                connection.delete_exchange(channel, mark_of(listener.module, publisher));
         declare_queue(connection, queue(listener.module), queue_arguments(dead));
         for (const std::string& type : listener.types)
             connection.bind(channel, queue(listener.module), exchange(), type);
     }
+    connection.close_channel(channel);
+}
+
+bool Topology::queue_is_missing(Connection& connection, const Listener& listener) const {
+    return !there(connection, [&] {
+        return connection.queue_exists(looking_channel, queue(listener.module));
+    });
+}
+
+std::set<std::string> Topology::unmarked(Connection& connection, const std::string& publisher)
+    const {
+    std::set<std::string> all;
+    for (const Listener& listener : listeners_) {
+        if (!hears(listener, publisher)) continue;
+        if (queue_is_missing(connection, listener)) declare(connection);
+        const std::string mark = mark_of(listener.module, publisher);
+        if (!there(connection, [&] { return connection.exchange_exists(looking_channel, mark); }))
+            all.insert(listener.module);
+    }
+    return all;
+}
+
+void Topology::mark(Connection& connection, const std::string& module, const std::string& publisher)
+    const {
+    connection.open_channel(channel);
+    connection.declare_exchange(channel, mark_of(module, publisher));
     connection.close_channel(channel);
 }
 
