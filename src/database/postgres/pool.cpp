@@ -69,6 +69,17 @@ void Pool::wake_one() {
     if (starting_ < waiting_.size()) add_worker();
 }
 
+/// For a worker that was woken and cannot serve: what it was woken for is another's.
+void Pool::pass_on() {
+    if (!waiting_.empty()) wake_one();
+}
+
+void Pool::doubt(const Error& why) {
+    for (Worker* worker : std::exchange(idle_, {}))
+        worker->leave_server();
+    if (!any_usable()) go_away(why);
+}
+
 void Pool::add_worker() {
     if (!budget_ || !any_usable() || !budget_->take()) return;
     ++starting_;

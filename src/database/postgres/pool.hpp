@@ -26,6 +26,9 @@ public:
     /// Keeps the sure ones until close().
     void run();
     void close();
+    /// The server has been found silent: idle connections are made anew, the rest end by their
+    /// deadlines.
+    void doubt(const Error& why);
 
     std::string fault() const { return fault_.words(); }
     void add(std::shared_ptr<TransactCall> call);
@@ -40,6 +43,7 @@ private:
     void start(std::shared_ptr<Worker> worker);
     std::shared_ptr<TransactCall> next();
     void wake_one();
+    void pass_on();
     void add_worker();
     void again(std::shared_ptr<TransactCall> call);
     void go_away(const Error& why);

@@ -214,7 +214,13 @@ public:
         if (!target) return target.error();
         auto reads = connector(options, *target, true, census(metrics, "shared"));
         auto writes = connector(options, *target, false, census(metrics, "transaction"));
-        auto shared = std::make_shared<SharedReads>(reads, limit_, SharedReads::Elsewhere());
+        auto pool = std::make_shared<Pool>(writes, options.transactions, options.budget);
+        auto doubt = [weak = std::weak_ptr(pool)](const Error& why) {
+            if (auto transactions = weak.lock()) transactions->doubt(why);
+        };
+        auto shared = std::make_shared<SharedReads>(
+            reads, limit_, options.statement_timeout, SharedReads::Elsewhere(), std::move(doubt)
+        );
         std::shared_ptr<SharedReads> replica;
         if (!options.replica_url.empty()) {
             auto other = Target::parse(options.replica_url, options.password_file);
@@ -223,9 +229,14 @@ public:
             auto primary = [weak = std::weak_ptr(shared)](std::shared_ptr<QueryCall> call) {
                 if (auto reads = weak.lock()) reads->add_now(std::move(call));
             };
-            replica = std::make_shared<SharedReads>(stale, limit_, std::move(primary));
+            replica = std::make_shared<SharedReads>(
+                stale,
+                limit_,
+                options.statement_timeout,
+                std::move(primary),
+                SharedReads::OnSilence()
+            );
         }
-        auto pool = std::make_shared<Pool>(writes, options.transactions, options.budget);
         core_->use(std::move(shared), std::move(replica), std::move(pool));
         return {};
     }

@@ -59,8 +59,18 @@ Result<std::string> Session::prepare(
         lose_later();
         return lost_error(PQerrorMessage(pg_));
     }
-    pending_.emplace_back(Kind::prepare, plan.name, OnAnswer());
+    expect(Kind::prepare, plan.name, OnAnswer());
     return plan.name;
+}
+
+void Session::expect(Kind kind, std::string name, OnAnswer done) {
+    if (pending_.empty()) heard_at_ = clock_.steady();
+    pending_.emplace_back(kind, std::move(name), std::move(done));
+}
+
+microseconds Session::silence() const {
+    if (!usable() || pending_.empty()) return microseconds(0);
+    return std::chrono::duration_cast<microseconds>(clock_.steady() - heard_at_);
 }
 
 Result<void> Session::send(const Statement& statement, const Params& params, OnAnswer done) {
@@ -92,13 +102,13 @@ Result<void> Session::send(const Statement& statement, const Params& params, OnA
         return lost_error(PQerrorMessage(pg_));
     }
     std::string name = plan->empty() ? std::string(statement.name) : std::move(*plan);
-    pending_.emplace_back(Kind::statement, std::move(name), std::move(done));
+    expect(Kind::statement, std::move(name), std::move(done));
     return {};
 }
 
 void Session::sync(OnAnswer done) {
     if (usable() && PQpipelineSync(pg_) == 1)
-        pending_.emplace_back(Kind::sync, std::string(), std::move(done));
+        expect(Kind::sync, std::string(), std::move(done));
     else if (done)
         asio::post(home_, [done = std::move(done)] { done(answer_of(Answer::Outcome::lost)); });
 }
@@ -122,6 +132,10 @@ Task<Answer> Session::ask(const Statement& statement) {
     waiting->signal = base::Signal::make(home_);
     auto keep = [waiting](Answer answer) { waiting->answer = std::move(answer); };
     auto sent = send(statement, {}, keep);
+    if (!sent) {
+        waiting->answer.sent = false;
+        co_return std::move(waiting->answer);
+    }
     auto wake = [waiting](const Answer&) { waiting->signal->set(); };
     sync(wake);
     flush();
@@ -135,8 +149,11 @@ Task<void> Session::read_loop(std::shared_ptr<Session> self) {
         auto token = asio::redirect_error(use_task, error);
         co_await self->socket_->async_wait(Descriptor::wait_read, token);
         if (!self->usable()) co_return;
-        const bool read = PQconsumeInput(self->pg_) == 1;
+        bool read = PQconsumeInput(self->pg_) == 1;
+        // Unasked it says farewell; the end behind that must be seen before a COMMIT is sent.
+        if (read && self->pending_.empty()) read = PQconsumeInput(self->pg_) == 1;
         const std::string why = read ? "" : PQerrorMessage(self->pg_);
+        if (read) self->heard_at_ = self->clock_.steady();
         if (read) self->flush();  // libpq asks for it after each read
         self->take_results();     // of a broken connection too: the server's last words
         if (self->usable() && !read) self->lose(why);
@@ -240,6 +257,7 @@ void Session::close() {
     closed_ = true;
     when_lost_ = nullptr;
     socket_.reset();
+    if (resolving_) resolving_->set();
     auto self = weak_from_this().lock();
     if (open_) finish();
     auto lost = std::exchange(pending_, {});

@@ -28,6 +28,7 @@ struct Answer {
     Result<Rows> rows{Rows()};
     Complaint complaint;
     std::string tag = {};  // "COMMIT", "SELECT 1"
+    bool sent = true;      // false: the server never saw it
 };
 
 class Session : public std::enable_shared_from_this<Session> {
@@ -43,6 +44,8 @@ public:
     Task<Result<void>> open(Target target, std::string setup, milliseconds timeout);
     bool usable() const { return open_ && !closed_; }
     int server_version() const;
+    /// Nothing came from the server within the time that open() had.
+    bool timed_out() const { return timed_out_; }
 
     /// Puts a statement into the pipeline. `done` is called once, later, unless an error is
     /// returned: `internal` "sql_parameters", `invalid` "invalid_text", `unavailable` when the
@@ -57,6 +60,8 @@ public:
 
     /// Statements under way.
     std::size_t pending() const { return pending_.size(); }
+    /// How long the server has said nothing while statements are under way.
+    microseconds silence() const;
     /// Why it was lost.
     const std::string& last_words() const { return last_words_; }
     /// Called once, later, when the connection breaks by itself.
@@ -91,6 +96,7 @@ private:
     static Task<void> read_loop(std::shared_ptr<Session> self);
     static Task<void> write_loop(std::shared_ptr<Session> self);
     Result<std::string> prepare(const Statement& statement, const Arguments&, const Params&);
+    void expect(Kind kind, std::string name, OnAnswer done);
     void take_results();
     void take_error(Complaint complaint);
     void answer(Pending& pending, Answer answer);
@@ -102,7 +108,9 @@ private:
     Clock& clock_;
     pg_conn* pg_ = nullptr;
     std::unique_ptr<Descriptor> socket_;  // a duplicate: libpq closes its own
+    std::shared_ptr<base::Signal> resolving_;
     std::deque<Pending> pending_;
+    SteadyTime heard_at_;  // or asked, when nothing was under way before
     Plans plans_;
     Complaint failed_prepare_;  // told to the statement that it was made for
     bool prepare_failed_ = false;

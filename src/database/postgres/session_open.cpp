@@ -79,6 +79,19 @@ Task<Result<Keywords>> resolve(Executor home, Keywords keywords) {
     co_return keywords;
 }
 
+/// A look-up that may be left: Asio's thread cannot be torn from getaddrinfo().
+struct Resolution {
+    std::shared_ptr<base::Signal> done;
+    Result<Keywords> found{Keywords()};
+    bool ended = false;
+};
+
+Task<void> resolve_into(Executor home, Keywords keywords, std::shared_ptr<Resolution> resolution) {
+    resolution->found = co_await resolve(home, std::move(keywords));
+    resolution->ended = true;
+    resolution->done->set();
+}
+
 pg_conn* start(const Keywords& keywords) {
     std::vector<const char*> names;
     std::vector<const char*> values;
@@ -111,6 +124,7 @@ Task<void> Session::watch(
     co_await dog->wakeup.wait(timeout);
     if (dog->done) co_return;
     self->timed_out_ = true;
+    if (self->resolving_) self->resolving_->set();
     if (self->socket_) self->socket_->cancel();
 }
 
@@ -135,9 +149,17 @@ Task<Result<void>> Session::open(Target target, std::string setup, milliseconds 
 Task<Result<void>> Session::connect(const Target& target, const std::string& setup) {
     auto keywords = target.keywords();
     if (!keywords) co_return keywords.error();
-    auto resolved = co_await resolve(home_, std::move(*keywords));
-    if (!resolved) co_return connect_error(target, resolved.error().detail);
+    auto resolution = std::make_shared<Resolution>();
+    resolution->done = resolving_ = base::Signal::make(home_);
+    auto look_up = [home = home_, names = std::move(*keywords), resolution] {
+        return resolve_into(home, names, resolution);
+    };
+    spawn(home_, std::move(look_up));
+    co_await resolution->done->wait();
     if (closed_) co_return lost_error("closed");
+    if (!resolution->ended) co_return connect_error(target, "timeout expired");
+    const auto& resolved = resolution->found;
+    if (!resolved) co_return connect_error(target, resolved.error().detail);
     pg_ = start(*resolved);
     if (pg_ == nullptr) throw std::bad_alloc();
     PQsetNoticeReceiver(pg_, keep_notice, &last_words_);

@@ -2,22 +2,41 @@
 
 #include <boost/asio/post.hpp>
 
+#include <algorithm>
+
 namespace souk::database::postgres {
 namespace {
 
 // First with others, then alone, then on a connection made anew.
 constexpr int sendings_limit = 4;
 constexpr auto for_ever = std::chrono::hours(24);
+// A server that has statements and says nothing for so long is asked by another connection whether
+// it lives; the answer may take as long again. Slow statements are silent too.
+constexpr milliseconds doubt_after{1000};
+constexpr milliseconds grace{1000};  // to the server's own statement_timeout
+
+std::shared_ptr<const Connector> connector_for_probes(const Connector& one) {
+    return std::make_shared<const Connector>(
+        one.home, one.clock, one.target, one.setup, std::min(one.timeout, doubt_after), one.census
+    );
+}
 
 }  // namespace
 
 SharedReads::SharedReads(
-    std::shared_ptr<const Connector> connector, std::size_t limit, Elsewhere elsewhere
+    std::shared_ptr<const Connector> connector,
+    std::size_t limit,
+    milliseconds statement_timeout,
+    Elsewhere elsewhere,
+    OnSilence on_silence
 )
     : connector_(connector)
     , limit_(limit)
+    , silence_limit_(statement_timeout + grace)
     , elsewhere_(std::move(elsewhere))
+    , on_silence_(std::move(on_silence))
     , link_(connector)
+    , probe_(connector_for_probes(*connector))
     , wakeup_(connector->home, connector->clock) {}
 
 std::function<void()> SharedReads::on_lost() {
@@ -42,6 +61,7 @@ Task<void> SharedReads::keep(std::shared_ptr<SharedReads> self) {
             co_await self->wakeup_.wait(for_ever);
             continue;
         }
+        self->hand_over();
         auto connected = co_await self->open();
         if (self->closed_) co_return self->link_.close();
         if (connected) {
@@ -58,6 +78,7 @@ Task<void> SharedReads::keep(std::shared_ptr<SharedReads> self) {
 void SharedReads::close() {
     closed_ = true;
     link_.close();
+    probe_.close();
     for (auto* calls : {&waiting_, &again_, &sent_}) {
         for (auto& call : *calls)
             finish(*call, stopping());
@@ -66,8 +87,17 @@ void SharedReads::close() {
     wakeup_.notify();
 }
 
+/// What a replica leaves unanswered is the primary's.
+void SharedReads::hand_over() {
+    if (!elsewhere_) return;
+    for (auto* calls : {&waiting_, &again_})
+        for (auto& call : std::exchange(*calls, {}))
+            elsewhere_(std::move(call));
+}
+
 void SharedReads::go_away(const Error& why) {
     fault_.set(why.detail);
+    hand_over();
     auto gone = std::exchange(waiting_, {});
     for (auto& call : std::exchange(again_, {}))
         gone.push_back(std::move(call));
@@ -172,7 +202,43 @@ bool SharedReads::check() {
         std::erase_if(*calls, [](const auto& call) { return !call->attended(); });
         attended = attended || !calls->empty();
     }
-    return attended;
+    return look_for_silence() || attended;
+}
+
+/// True while the server owes an answer, though nobody may wait for it any more.
+bool SharedReads::look_for_silence() {
+    const microseconds silence = usable() ? link_.session()->silence() : microseconds(0);
+    if (silence < doubt_after) probe_at_ = doubt_after;
+    // It lives, this connection does not: one that answers no more, or does not end a statement.
+    if (silence > silence_limit_) give_up();
+    if (silence > probe_at_ && !probing_ && usable()) {
+        probing_ = true;
+        auto ask = [self = shared_from_this(), session = link_.session()] {
+            return probe(self, session);
+        };
+        spawn(connector_->home, std::move(ask));
+    }
+    return usable() && link_.session()->pending() > 0;
+}
+
+Task<void> SharedReads::probe(std::shared_ptr<SharedReads> self, std::shared_ptr<Session> silent) {
+    auto answered = co_await self->probe_.connect({});
+    const auto session = self->probe_.session();
+    const bool dead = !answered && session && session->timed_out();
+    self->probe_.close();
+    self->probing_ = false;
+    self->probe_at_ = silent->silence() + doubt_after;
+    if (!dead || self->closed_ || silent->silence() < doubt_after) co_return;
+    self->go_away(answered.error());
+    if (self->on_silence_) self->on_silence_(answered.error());
+    self->give_up();
+}
+
+/// The answers then come as lost; keep() connects anew.
+void SharedReads::give_up() {
+    link_.close();
+    if (!fault().empty()) go_away(unavailable("database", fault()));
+    wakeup_.notify();
 }
 
 }  // namespace souk::database::postgres

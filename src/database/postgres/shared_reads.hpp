@@ -16,8 +16,17 @@ public:
     using Calls = std::vector<std::shared_ptr<QueryCall>>;
     /// Takes what this cannot answer; none: such calls wait for the connection, or fail.
     using Elsewhere = std::function<void(std::shared_ptr<QueryCall>)>;
+    /// Told that the server answers nobody.
+    using OnSilence = std::function<void(const Error&)>;
 
-    SharedReads(std::shared_ptr<const Connector> connector, std::size_t limit, Elsewhere elsewhere);
+    /// `statement_timeout`: the server's own, of each statement.
+    SharedReads(
+        std::shared_ptr<const Connector> connector,
+        std::size_t limit,
+        milliseconds statement_timeout,
+        Elsewhere elsewhere,
+        OnSilence on_silence
+    );
 
     /// Connects for the first time.
     Task<Result<void>> open();
@@ -32,12 +41,17 @@ public:
     void add_now(std::shared_ptr<QueryCall> call);
     /// Sends what was added.
     void flush();
-    /// Answers those whose deadline has passed. False when nobody waits.
+    /// Answers those whose deadline has passed, leaves a server that is silent. False when nobody
+    /// waits.
     bool check();
 
 private:
     static Task<void> keep(std::shared_ptr<SharedReads> self);
+    static Task<void> probe(std::shared_ptr<SharedReads> self, std::shared_ptr<Session> silent);
     std::function<void()> on_lost();
+    bool look_for_silence();
+    void give_up();
+    void hand_over();
     bool send(const std::shared_ptr<QueryCall>& call);
     void take(const std::shared_ptr<QueryCall>& call, Answer answer);
     void again(std::shared_ptr<QueryCall> call);
@@ -47,8 +61,13 @@ private:
 
     std::shared_ptr<const Connector> connector_;
     const std::size_t limit_;  // in the pipeline at once
+    const milliseconds silence_limit_;
     Elsewhere elsewhere_;
+    OnSilence on_silence_;
     Link link_;
+    Link probe_;  // whether a silent server answers others
+    bool probing_ = false;
+    microseconds probe_at_{0};  // of silence
     Fault fault_;
     Wakeup wakeup_;
     Backoff backoff_;

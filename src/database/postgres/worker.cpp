@@ -45,6 +45,11 @@ void Pool::Worker::close() {
     wakeup_.notify();
 }
 
+void Pool::Worker::leave_server() {
+    link_.close();
+    wakeup_.notify();
+}
+
 bool Pool::Worker::check() {
     if (attempt_) attempt_->check();
     // Its answers then come as lost.
@@ -64,6 +69,7 @@ Task<Result<void>> Pool::Worker::connect() {
 Task<void> Pool::Worker::run(std::shared_ptr<Worker> self, std::shared_ptr<Pool> pool) {
     while (!self->closed_) {
         if (!self->usable()) {
+            pool->pass_on();
             if (!self->sure_ && std::exchange(self->started_, true)) break;
             bool connected = co_await self->reconnect();
             if (self->closed_) break;
@@ -81,6 +87,7 @@ Task<void> Pool::Worker::run(std::shared_ptr<Worker> self, std::shared_ptr<Pool>
     std::erase(pool->idle_, self.get());
     pool->workers_.erase(self);
     if (!self->sure_) pool->budget_->give_back();
+    pool->pass_on();
 }
 
 /// True when there is a connection.
@@ -158,6 +165,10 @@ Task<void> Pool::Worker::commit(
     if (call->deadline.at() != SteadyTime::max())
         until = std::max(call->deadline.at(), clock_.steady()) + end_limit;
     auto answer = co_await ask_bounded(commit_statement, until);
+    if (!answer.sent) {  // lost after the body's last answer: nothing happened
+        Error lost = lost_error(session ? session->last_words() : "closed");
+        co_return co_await run_again(call, std::move(lost));
+    }
     if (failpoint::hit("postgres.after_commit")) {
         link_.close();
         co_return finish(*call, commit_unknown("armed failpoint postgres.after_commit"));
@@ -183,8 +194,13 @@ Task<void> Pool::Worker::roll_back() {
 }
 
 Task<Answer> Pool::Worker::ask_bounded(const Statement& statement, SteadyTime until) {
-    give_up_at_ = until;
     auto session = link_.session();
+    if (!session) {  // closed meanwhile
+        Answer unsent;
+        unsent.sent = false;
+        co_return unsent;
+    }
+    give_up_at_ = until;
     auto answer = co_await session->ask(statement);
     give_up_at_.reset();
     co_return answer;

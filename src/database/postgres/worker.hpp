@@ -15,6 +15,8 @@ public:
     bool sure() const { return sure_; }
     void wake() { wakeup_.notify(); }
     void close();
+    /// Closes the connection and connects anew.
+    void leave_server();
     /// Ends what takes too long. False when it does nothing.
     bool check();
 
