@@ -86,6 +86,19 @@ TEST_CASE("postgres: what is wrong at the start is told, with its mend and no pa
     CHECK_THAT(open_fault(no_schema), Contains("create tables"));
 }
 
+TEST_CASE("postgres: a role that may not enter its database is told the grant that it lacks") {
+    const Url url(Services::shared().fresh_schema());
+    Tester admin(Services::shared().postgres_admin_url());
+    admin.run("CREATE ROLE stranger LOGIN PASSWORD 'sesame'");
+    auto words =
+        open_fault(fmt::format("postgresql://stranger:sesame@{}/{}", url.server, url.database));
+    CHECK_THAT(
+        words,
+        Catch::Contains(fmt::format("GRANT CONNECT ON DATABASE {} TO stranger", url.database))
+    );
+    admin.run("DROP ROLE stranger");
+}
+
 TEST_CASE("postgres: a password may change while it runs") {
     Tester admin(Services::shared().postgres_admin_url());
     const Url url(Services::shared().fresh_schema());
