@@ -108,7 +108,7 @@ public:
             tell(std::move(found));
         }
         if (!config_.text("rabbitmq.url").empty()) {
-            Checks found = co_await check_rabbitmq(config_);
+            Checks found = co_await check_rabbitmq(config_, modules_);
             tell(std::move(found));
         }
         co_return std::move(checks_);

@@ -3,11 +3,8 @@
 #include "cache/redis/link.hpp"
 #include "database/migrate.hpp"
 #include "database/postgres/postgres_database.hpp"
-#include "events/rabbitmq/connection.hpp"
 #include "host/server_url.hpp"
 #include "host/storage.hpp"
-#include "souk/blocking.hpp"
-#include "souk/id.hpp"
 
 #include <fmt/format.h>
 
@@ -18,13 +15,9 @@ namespace {
 
 constexpr seconds patience{10};
 constexpr seconds skew_noticed{1};
-constexpr seconds skew_harmful{30};
-constexpr std::int64_t check_queue_expiry_ms = 5'000;
-
-/// Where the setting at fault was made.
-std::string look_at(const Config& config, std::string_view key) {
-    return fmt::format("{} was set by {}", key, config.values().find(key)->second.origin);
-}
+// Less than a relay's lease of 5 s (events/rabbitmq/rabbitmq_bus.hpp), which a clock that is wrong
+// by as much would take over while it is held.
+constexpr seconds skew_harmful{3};
 
 database::PostgresOptions options_for(
     const Config& config, std::string_view key, const ModuleInfo& module
@@ -167,67 +160,11 @@ Task<Checks> check_server(cache::Link& link, const Config& config) {
     co_return found;
 }
 
-namespace rabbitmq = events::rabbitmq;
-
-rabbitmq::Outgoing message_to(const std::string& queue) {
-    rabbitmq::Outgoing message;
-    message.routing_key = queue;
-    message.message_id = "doctor";
-    message.content_type = "text/plain";
-    message.body = "from souk doctor";
-    return message;
-}
-
-/// All that the bus does, on a queue that goes away by itself.
-void try_rights(rabbitmq::Connection& connection, const std::string& queue) {
-    constexpr std::uint16_t channel = 1;
-    const rabbitmq::QueueArgument expires(
-        "x-expires", check_queue_expiry_ms, rabbitmq::Argument::number
-    );
-    connection.open_channel(channel);
-    connection.declare_queue(channel, queue, {expires});
-    connection.select_confirms(channel);
-    const auto verdicts = connection.publish(channel, {message_to(queue)});
-    if (verdicts.front() != rabbitmq::Verdict::confirmed)
-        throw Failure(unavailable("rabbitmq", "a message was not taken"));
-    if (!connection.get(channel, queue))
-        throw Failure(unavailable("rabbitmq", "a message that was taken is not in its queue"));
-}
-
-/// Blocks.
-Checks try_rabbitmq(
-    const rabbitmq::Address& address, const std::string& queue, const std::string& origin
-) {
-    Checks found;
-    try {
-        rabbitmq::Connection connection(address);
-        found.emplace_back(
-            "rabbitmq",
-            Verdict::ok,
-            fmt::format("RabbitMQ at {}, virtual host {}", address.text(), address.vhost)
-        );
-        try_rights(connection, queue);
-        found.emplace_back("rabbitmq rights", Verdict::ok, "declares, publishes, consumes");
-        connection.close();
-    } catch (const Failure& failure) {
-        if (found.empty())
-            found.emplace_back("rabbitmq", Verdict::fail, failure.error.detail, origin);
-        else
-            found.emplace_back(
-                "rabbitmq rights",
-                Verdict::fail,
-                failure.error.detail,
-                fmt::format(
-                    "rabbitmqctl set_permissions -p {} {} '.*' '.*' '.*'",
-                    address.vhost,
-                    address.user
-                )
-            );
-    }
-    return found;
-}
-
 }  // namespace
+
+std::string look_at(const Config& config, std::string_view key) {
+    return fmt::format("{} was set by {}", key, config.values().find(key)->second.origin);
+}
 
 Check judge_schema(std::string name, const database::SchemaState& schema) {
     const bool lost =
@@ -276,7 +213,12 @@ Check judge_clock(Timestamp from, Timestamp server, Timestamp to) {
     return Check(
         "clock",
         skew < skew_harmful ? Verdict::warn : Verdict::fail,
-        fmt::format("is {} ms {} PostgreSQL's", ms, server > to ? "behind" : "ahead of"),
+        fmt::format(
+            "is {} ms {} PostgreSQL's: leases go by it, so work moves between replicas too early "
+            "or too late and may be done twice (duplicates are absorbed)",
+            ms,
+            server > to ? "behind" : "ahead of"
+        ),
         "let a time service (chrony, systemd-timesyncd) set the clocks of both machines"
     );
 }
@@ -376,29 +318,6 @@ Task<Checks> check_redis(const Config& config, Executor executor, Clock& clock, 
         found.emplace_back("redis", Verdict::fail, fault, look_at(config, "redis.url"));
     link->close();
     co_return found;
-}
-
-Task<Checks> check_rabbitmq(const Config& config) {
-    auto found = std::make_shared<Checks>();
-    auto address = rabbitmq::parse_address(config.text("rabbitmq.url"));
-    if (!address) {
-        found->emplace_back(
-            "rabbitmq", Verdict::fail, address.error().detail, look_at(config, "rabbitmq.url")
-        );
-        co_return std::move(*found);
-    }
-    address->password_file = config.text("rabbitmq.password_file");
-    address->ca_file = config.text("rabbitmq.ca_file");
-    const std::string queue =
-        fmt::format("{}.doctor.{}", config.text("rabbitmq.prefix"), random_token(6));
-    BlockingPool pool("doctor", 1, 1);
-    std::function<void()> job =
-        [found, to = *address, queue, origin = look_at(config, "rabbitmq.url")] {
-            *found = try_rabbitmq(to, queue, origin);
-        };
-    auto ran = co_await pool.run(std::move(job));
-    if (!ran) found->emplace_back("rabbitmq", Verdict::fail, ran.error().detail);
-    co_return std::move(*found);
 }
 
 }  // namespace souk::host

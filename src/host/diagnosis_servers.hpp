@@ -19,7 +19,11 @@ Task<Checks> check_postgres(
     Metrics& metrics
 );
 Task<Checks> check_redis(const Config& config, Executor executor, Clock& clock, Metrics& metrics);
-Task<Checks> check_rabbitmq(const Config& config);
+/// The exchange and the queues are those of `modules`.
+Task<Checks> check_rabbitmq(const Config& config, std::vector<const ModuleInfo*> modules);
+
+/// Where the setting at fault was made.
+std::string look_at(const Config& config, std::string_view key);
 
 /// What to say of a schema in that state.
 Check judge_schema(std::string name, const database::SchemaState& schema);
