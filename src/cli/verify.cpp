@@ -83,11 +83,12 @@ Task<int> verify_shop(host::ControlClient& shop, const VerifyOptions& options) {
 
 int verify(const VerifyOptions& options) {
     // Opening a folder makes a shop of it; the books of an empty one would agree, whatever was
-    // meant.
+    // meant. On servers the shop is there, whatever the folder holds.
     const auto config = load_config(options.common);
     if (!config) return report(config.error());
     const std::filesystem::path data = config->text("data.dir");
-    if (!std::filesystem::exists(data / "souk.lock"))
+    const bool embedded = config->text("postgres.url").empty();
+    if (embedded && !std::filesystem::exists(data / "souk.lock"))
         return report(
             Error(ErrorKind::invalid, "usage", fmt::format("there is no shop in {}", data.string()))
         );

@@ -2,6 +2,7 @@
 // and `souk events dead` gives an operator back what a module could not handle.
 #include "base/system_clock.hpp"
 #include "database/sqlite/sqlite_database.hpp"
+#include "events/rabbitmq/connection.hpp"
 #include "souk/events.hpp"
 #include "support/process.hpp"
 #include "support/result_text.hpp"
@@ -22,6 +23,7 @@ using test::Environment;
 using test::Services;
 using test::Shop;
 using test::SoukProcess;
+namespace rabbitmq = souk::events::rabbitmq;
 
 namespace {
 
@@ -225,6 +227,55 @@ TEST_CASE("the doctor knows a schema of a newer version") {
     CHECK(diagnosis.status("schema user") == "ok");
     CHECK(diagnosis.status("schema order") == "fail");
     CHECK_THAT(diagnosis.member("schema order", "detail"), Catch::Contains("0999_contract_future"));
+}
+
+TEST_CASE("the doctor knows queues that were declared otherwise, and makes none") {
+    const Environment stack = Services::shared().fresh_shop();
+    const auto address = rabbitmq::parse_address(value_of(stack, "RABBITMQ_URL"));
+    REQUIRE(address);
+    const std::string prefix = value_of(stack, "SOUK__RABBITMQ__PREFIX");
+    const auto there = [&](const std::string& queue) {
+        rabbitmq::Connection connection(*address);
+        connection.open_channel(1);
+        return connection.queue_exists(1, prefix + queue);
+    };
+    SoukProcess shop(stack, {});
+    SECTION("a shop at work has those that the doctor wants") {
+        CHECK(diagnose(shop).status("rabbitmq queues") == "ok");
+        CHECK_FALSE(there(".order"));
+        shop.start();
+        CHECK(there(".order"));
+        const Diagnosis beside = diagnose(shop);
+        INFO(beside.text);
+        CHECK(beside.code == 0);
+        CHECK(beside.status("rabbitmq queues") == "ok");
+        CHECK(shop.stop() == 0);
+    }
+    SECTION("a classic queue is told, which a start would not take") {
+        rabbitmq::Connection connection(*address);
+        connection.open_channel(1);
+        connection.declare_queue(1, prefix + ".order", {});
+        const Diagnosis drifted = diagnose(shop);
+        INFO(drifted.text);
+        CHECK(drifted.code == 1);
+        CHECK(drifted.status("rabbitmq rights") == "ok");
+        CHECK(drifted.status("rabbitmq queues") == "fail");
+        CHECK_THAT(
+            drifted.member("rabbitmq queues", "mend"),
+            Catch::Contains("rabbitmqctl delete_queue") && Catch::Contains(" " + prefix + ".order;")
+        );
+        CHECK_FALSE(there(".payment"));
+    }
+}
+
+TEST_CASE("the books of a shop on servers can be read beside an empty data folder") {
+    const Environment stack = Services::shared().fresh_shop();
+    const test::TempFolder folder;
+    const auto verified =
+        test::run_souk({"verify", "--data", (folder.path() / "empty").string()}, stack);
+    INFO(verified.out);
+    CHECK(verified.code == 0);
+    CHECK_THAT(verified.out, Catch::Contains("the books agree"));
 }
 
 TEST_CASE("for people the doctor says one line a check") {
