@@ -1,6 +1,7 @@
 #include "store/orders.hpp"
 
 #include "souk/json.hpp"
+#include "souk/long_query.hpp"
 
 namespace souk::order::store {
 
@@ -256,7 +257,7 @@ Task<Result<ImportSummary>> summarize_import(
     Database& database, std::string source, Deadline deadline
 ) {
     Params params = bind(std::move(source));
-    auto rows = co_await database.query(summarize_sql, std::move(params), deadline);
+    auto rows = co_await long_query(database, summarize_sql, std::move(params), deadline);
     if (!rows) co_return rows.error();
     const auto row = (*rows)[0];
     ImportSummary summary;

@@ -1,5 +1,7 @@
 #include "store/payment_store.hpp"
 
+#include "souk/long_query.hpp"
+
 namespace souk::payment::store {
 
 namespace {
@@ -313,7 +315,7 @@ Task<Result<std::vector<Payment>>> list_payments(
 }
 
 Task<Result<std::vector<CurrencySum>>> sum_ledger(Database& database, Deadline deadline) {
-    auto rows = co_await database.query(sum_ledger_sql, Params(), deadline);
+    auto rows = co_await long_query(database, sum_ledger_sql, Params(), deadline);
     if (!rows) co_return rows.error();
     std::vector<CurrencySum> sums;
     for (std::size_t i = 0; i < rows->size(); ++i) {

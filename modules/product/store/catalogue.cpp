@@ -1,6 +1,7 @@
 #include "store/catalogue.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 namespace souk::product::store {
@@ -21,8 +22,16 @@ constexpr Statement list_category{
 constexpr Statement search{
     "product.search",
     SOUK_PRODUCT_COLUMNS SOUK_PRODUCT_PAGE
-    "AND ($4 = '' OR p.category = $4) "
+    "AND (p.created_at, p.id) >= ($6, $7) AND ($4 = '' OR p.category = $4) "
     "AND (LOWER(p.name) LIKE $5 ESCAPE '!' OR LOWER(p.sku) LIKE $5 ESCAPE '!')" SOUK_PRODUCT_ORDER};
+constexpr Statement search_step{
+    "product.search_step",
+    "SELECT p.created_at, p.id FROM products p " SOUK_PRODUCT_PAGE
+    "ORDER BY p.created_at DESC, p.id DESC LIMIT 1 OFFSET $3"};
+// A search reads every product until it has its page, on a connection that others share: they get
+// their turn after so many.
+constexpr std::size_t search_step_size = 2000;
+
 constexpr Statement find_one{"product.find", SOUK_PRODUCT_COLUMNS "WHERE p.id = $1"};
 
 constexpr Statement insert_one{
@@ -96,27 +105,59 @@ std::string contains_pattern(std::string_view text) {
     return pattern + '%';
 }
 
+void append(std::vector<Product>& products, const Rows& rows) {
+    products.reserve(products.size() + rows.size());
+    for (std::size_t i = 0; i < rows.size(); ++i)
+        products.push_back(read(rows[i]));
+}
+
+Task<Result<std::vector<Product>>> search_products(
+    Database& database, ListFilter filter, Freshness freshness, Deadline deadline
+) {
+    const std::string pattern = contains_pattern(filter.search);
+    std::vector<Product> products;
+    Position from = filter.after;
+    for (;;) {
+        Params step = bind(from.created_at, from.id, search_step_size - 1);
+        auto end = co_await select(database, search_step, std::move(step), freshness, deadline);
+        if (!end) co_return end.error();
+        const bool last = end->empty();
+        Position to(std::numeric_limits<std::int64_t>::min(), "");
+        if (!last) to = Position((*end)[0].integer(0), (*end)[0].string(1));
+        Params params = bind(
+            from.created_at,
+            from.id,
+            filter.limit - products.size(),
+            filter.category,
+            pattern,
+            to.created_at,
+            to.id
+        );
+        auto rows = co_await select(database, search, std::move(params), freshness, deadline);
+        if (!rows) co_return rows.error();
+        append(products, *rows);
+        if (last || products.size() >= filter.limit) co_return products;
+        from = std::move(to);
+    }
+}
+
 }  // namespace
 
 Task<Result<std::vector<Product>>> list_products(
     Database& database, ListFilter filter, Freshness freshness, Deadline deadline
 ) {
+    if (!filter.search.empty())
+        co_return co_await search_products(database, std::move(filter), freshness, deadline);
     const Statement* statement = &list_all;
     Params params = bind(filter.after.created_at, filter.after.id, filter.limit);
-    if (!filter.search.empty()) {
-        statement = &search;
-        params.emplace_back(filter.category);
-        params.emplace_back(contains_pattern(filter.search));
-    } else if (!filter.category.empty()) {
+    if (!filter.category.empty()) {
         statement = &list_category;
         params.emplace_back(filter.category);
     }
     auto rows = co_await select(database, *statement, std::move(params), freshness, deadline);
     if (!rows) co_return rows.error();
     std::vector<Product> products;
-    products.reserve(rows->size());
-    for (std::size_t i = 0; i < rows->size(); ++i)
-        products.push_back(read((*rows)[i]));
+    append(products, *rows);
     co_return products;
 }
 

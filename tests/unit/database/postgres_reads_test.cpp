@@ -1,6 +1,7 @@
 // What only PostgreSQL has on the way of query(): shared connections, pipelines, types.
 #include "database/postgres/lexer.hpp"
 #include "postgres_world.hpp"
+#include "souk/long_query.hpp"
 
 #include <fmt/format.h>
 
@@ -104,6 +105,28 @@ TEST_CASE("postgres: the server ends a shared read that takes too long") {
     CHECK(wave.results[0]);
     CHECK(wave.results[1].error().kind == ErrorKind::timeout);
     CHECK(wave.results[2]);
+}
+
+TEST_CASE("postgres: a long query has its deadline's time, and nobody waits behind it") {
+    auto options = options_with(1);
+    options.statement_timeout = milliseconds(100);
+    PostgresFixture world({}, base::system_clock(), options);
+    const Deadline late(base::system_clock(), seconds(20));
+    constexpr Statement held{
+        "test.held",
+        "SELECT $1 + 0 AS key FROM (SELECT pg_advisory_xact_lock($1)) AS locked, pg_sleep(0.3)"};
+    Tester tester(world.url());
+    tester.run("SELECT pg_advisory_lock(42)");
+    Wave<Rows> wave;
+    wave.add(long_query(world.database(), held, bind(42), late));
+    CHECK_FALSE(wave.ended(0));
+    CHECK(read(world.database(), backend));
+    CHECK_FALSE(wave.ended(0));
+    tester.run("SELECT pg_advisory_unlock(42)");
+    wave.run();
+    REQUIRE(wave.results[0]);
+    CHECK((*wave.results[0])[0].integer(0) == 42);
+    CHECK_FALSE(read(world.database(), held, bind(42)));
 }
 
 TEST_CASE("postgres: waiting reads have a limit") {

@@ -152,6 +152,40 @@ TEST_CASE("the list goes through all published products once, by pages and filte
     );
 }
 
+TEST_CASE("a search finds every product, newest first, however many others lie between") {
+    ProductWorld world;
+    REQUIRE(world.sql(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4300) "
+        "INSERT INTO products (id, sku, name, description, category, currency, price_micros, "
+        "version, created_at, updated_at) SELECT 'p' || i, 'K' || i, "
+        "CASE WHEN i % 1000 = 5 OR i IN (2300, 2301) THEN 'Needle' ELSE 'hay' END, '', "
+        "CASE WHEN i < 1000 THEN 'old' ELSE 'toys' END, 'GBP', 1000000, 1, i, i FROM n"
+    ));
+    REQUIRE(
+        world.sql("INSERT INTO stock (product_id, received, available, held, sold) "
+                  "SELECT id, 1, 1, 0, 0 FROM products")
+    );
+    const auto found = [&](std::string target) {
+        std::string skus;
+        std::string cursor;
+        for (bool more = true; more;) {
+            const Answer page = world.get("/api/products", target + cursor);
+            REQUIRE(page.status == 200);
+            for (const auto& product : page.body.at("data").as_array())
+                skus += std::string(product.at("sku").as_string()) + " ";
+            more = page.body.at("has_more").as_bool();
+            if (more) cursor = "&cursor=" + page.member("next_cursor");
+        }
+        return skus;
+    };
+    const std::string all = "K4005 K3005 K2301 K2300 K2005 K1005 K5 ";
+    CHECK(found("?q=needle&limit=1") == all);
+    CHECK(found("?q=needle&limit=3") == all);
+    CHECK(found("?q=needle&limit=100") == all);
+    CHECK(found("?q=needle&category=old") == "K5 ");
+    CHECK(found("?q=nothing").empty());
+}
+
 TEST_CASE("an ETag spares a body, and a change needs the ETag of what was seen") {
     ProductWorld world;
     const std::string id = world.add("A", 5);
