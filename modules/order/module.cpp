@@ -12,6 +12,11 @@
 #include "souk/order/events.hpp"
 #include "souk/payment/events.hpp"
 
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
+#include <memory>
+#include <utility>
+
 namespace souk::embedded {
 std::span<const File> order();
 }
@@ -28,21 +33,31 @@ app::Limits limits(const Settings& settings) {
     );
 }
 
+/// What the background tasks work with. They hold it: a step that outlasts the stop may outlive the
+/// module.
+struct Background {
+    explicit Background(const ModuleDeps& deps)
+        : services(deps.database, deps.clock, deps.bus, deps.log, limits(deps.settings))
+        , sweeper(services) {}
+    app::Services services;
+    app::Sweeper sweeper;
+};
+
 class OrderModule final : public Module {
 public:
     explicit OrderModule(ModuleDeps deps)
         : peers_(deps.peers)
-        , services_(deps.database, deps.clock, deps.bus, deps.log, limits(deps.settings))
+        , background_(std::make_shared<Background>(deps))
+        , services_(background_->services)
         , api_(services_)
-        , sweeper_(services_)
         , sweeps_(
               deps.executor,
               deps.clock,
               deps.settings.duration("sweep_every"),
-              [this] { return sweeper_.sweep(); }
+              [held = background_] { return held->sweeper.sweep(); }
           )
-        , prunes_(deps.executor, deps.clock, app::prune_every, [this] {
-            return app::prune(services_);
+        , prunes_(deps.executor, deps.clock, app::prune_every, [held = background_] {
+            return app::prune(held->services);
         }) {
         deps.peers.provide<Api>(api_);
     }
@@ -82,16 +97,20 @@ public:
         prunes_.start();
         co_return Result<void>();
     }
-    Task<void> stop(Deadline) override {
-        co_await sweeps_.stop();
-        co_await prunes_.stop();
+    Task<void> stop(Deadline deadline) override {
+        using namespace asio::experimental::awaitable_operators;
+        services_.stopping = true;
+        auto tasks = sweeps_.stop() && prunes_.stop();
+        Clock& clock = services_.clock;
+        auto first = std::move(tasks) || clock.sleep(deadline.remaining(clock));
+        co_await std::move(first);
     }
 
 private:
     Peers& peers_;
-    app::Services services_;
+    const std::shared_ptr<Background> background_;
+    app::Services& services_;
     app::LocalApi api_;
-    app::Sweeper sweeper_;
     Periodic sweeps_;
     Periodic prunes_;
 };

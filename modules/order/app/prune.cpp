@@ -25,7 +25,7 @@ Task<Result<void>> prune_batch(Transaction& tx, Timestamp before, bool& more) {
 Task<void> prune(Services& services) {
     const Timestamp before = services.clock.now() - keep_answers;
     bool more = true;
-    for (int i = 0; more && i < most_batches; ++i) {
+    for (int i = 0; more && !services.stopping && i < most_batches; ++i) {
         TransactionBody body = [before, &more](Transaction& tx) {
             return prune_batch(tx, before, more);
         };

@@ -29,6 +29,9 @@ struct Services {
     const Limits limits;
     product::Api* product = nullptr;  // both are there from Module::start() on
     payment::Api* payment = nullptr;
+    /// For background tasks, on their thread: what is under way is the last that they do. Past the
+    /// deadline of the stop all but this object may be gone.
+    bool stopping = false;
 };
 
 }  // namespace souk::order::app

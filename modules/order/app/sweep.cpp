@@ -53,6 +53,7 @@ CallContext Sweeper::context() const {
 Task<void> Sweeper::sweep() {
     auto intents = co_await end_abandoned_intents();
     if (!intents) services_.log.warn("intents were not swept", {{"error", intents.error().detail}});
+    if (services_.stopping) co_return;
     auto orders = co_await cancel_overdue_orders();
     if (!orders) services_.log.warn("orders were not swept", {{"error", orders.error().detail}});
 }
@@ -71,7 +72,7 @@ Task<Result<void>> Sweeper::end_abandoned_intents() {
         Deadline(services_.clock, step_time)
     );
     if (!abandoned) co_return abandoned.error();
-    if (abandoned->empty()) co_return Result<void>();
+    if (abandoned->empty() || services_.stopping) co_return Result<void>();
 
     std::vector<store::Lease> dead;
     TransactionBody fence = [&abandoned, &dead, now](Transaction& tx) {
@@ -84,6 +85,7 @@ Task<Result<void>> Sweeper::end_abandoned_intents() {
 
     std::vector<store::Lease> released;
     for (store::Lease& lease : dead) {
+        if (services_.stopping) co_return Result<void>();  // its row stays: releasing is repeatable
         auto done = co_await services_.product->release(context(), lease.order_id);
         if (done) {
             released.push_back(std::move(lease));
@@ -92,7 +94,7 @@ Task<Result<void>> Sweeper::end_abandoned_intents() {
         services_.log.warn("a hold was not released", {{"order_id", lease.order_id}});
         if (is_away(done.error())) break;
     }
-    if (released.empty()) co_return Result<void>();
+    if (released.empty() || services_.stopping) co_return Result<void>();
     TransactionBody drop = [&released](Transaction& tx) {
         return store::drop_intents(tx, released);
     };
@@ -113,6 +115,7 @@ Task<Result<void>> Sweeper::cancel_overdue_orders() {
 
     std::vector<std::string> fenced;
     for (const store::PendingOrder& order : *overdue) {
+        if (services_.stopping) co_return Result<void>();
         auto outcome = co_await services_.payment->void_order(context(), order.id);
         if (outcome) {
             if (*outcome == payment::VoidOutcome::fenced) fenced.push_back(order.id);
@@ -124,7 +127,7 @@ Task<Result<void>> Sweeper::cancel_overdue_orders() {
         // Away: the next sweep asks again. What one order meets must not keep the others waiting.
         if (is_away(outcome.error())) break;
     }
-    if (fenced.empty()) co_return Result<void>();
+    if (fenced.empty() || services_.stopping) co_return Result<void>();
     TransactionBody body = [this, &fenced](Transaction& tx) {
         return cancel_all(services_, tx, fenced);
     };

@@ -79,7 +79,12 @@ public:
         shop_.run(module_->start()).value();
         shop_.until([&] { return asleep(); });
     }
-    void stop() { shop_.run(module_->stop(Deadline(shop_.clock, seconds(5)))); }
+    void stop() {
+        if (module_) shop_.run(stopping());
+    }
+    Task<void> stopping() { return module_->stop(Deadline(shop_.clock, seconds(5))); }
+    /// As the host does after the stop; nothing but stop() may come then.
+    void destroy() { module_.reset(); }
     /// The sweeper and the pruner sleep; nothing else of the module does.
     bool asleep() const { return clock_.asleep(2); }
 

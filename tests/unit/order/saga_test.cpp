@@ -1,3 +1,4 @@
+#include "base/signal.hpp"
 #include "unit/order/support.hpp"
 
 using namespace souk;
@@ -5,6 +6,12 @@ using namespace souk::test;
 using payment::VoidOutcome;
 
 namespace {
+
+Task<void> until_set(std::shared_ptr<base::Signal> signal) {
+    const bool set = co_await signal->wait();
+    if (!set) throw std::runtime_error("cancelled");
+    co_return;
+}
 
 Task<void> raise_fence(OrderProcess& orders) {
     auto raised = co_await orders.running("UPDATE intents SET fence = fence + 1");
@@ -184,6 +191,35 @@ TEST_CASE("an order without a payment is cancelled only when payment promises no
     CHECK(world.status(order) == "cancelled:payment_timeout");
     CHECK(world.relay() == "order.placed@1 order.cancelled@2");
     CHECK(world.stock(id) == "10/10/0/0");
+}
+
+TEST_CASE("a stop does not wait for a sweep past its deadline, and the sweep touches nothing then"
+) {
+    OrderWorld world;
+    const std::string id = world.add_product("A", 10);
+    for (const char* key : {"k1", "k2"})
+        REQUIRE(world.place(key, OrderWorld::body(id, 2)).status == 201);
+    const auto answered = base::Signal::make(world.context.get_executor());
+    world.payment.before_answer = [&]() -> Task<void> { return until_set(answered); };
+    world.clock.advance(std::chrono::minutes(16));
+    world.until([&] { return world.payment.voided.size() == 1; });
+
+    bool stopped = false;
+    asio::co_spawn(world.context, world.orders.stopping(), [&](std::exception_ptr error) {
+        stopped = !error;
+    });
+    while (world.context.poll() > 0) {
+    }
+    CHECK_FALSE(stopped);  // it gives the sweep its time
+    world.clock.advance(seconds(5));
+    world.until([&] { return stopped; });
+
+    world.orders.destroy();
+    answered->set();
+    while (world.context.poll() > 0) {
+    }
+    CHECK(world.payment.voided.size() == 1);  // it ended after what was under way
+    CHECK(world.orders.number("SELECT COUNT(*) FROM orders WHERE status = 'pending'") == 2);
 }
 
 TEST_CASE("the audit shows all orders with their lines, then what is under way") {

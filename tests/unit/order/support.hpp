@@ -21,8 +21,11 @@ class FakePayment final : public payment::Api {
 public:
     Task<Result<payment::VoidOutcome>> void_order(CallContext, std::string order_id) override {
         voided.push_back(std::move(order_id));
-        co_return outcome;
+        const auto answer = outcome;
+        if (before_answer) co_await before_answer();
+        co_return answer;
     }
+    std::function<Task<void>()> before_answer;
     payment::VoidOutcome outcome = payment::VoidOutcome::fenced;
     std::vector<std::string> voided;
 };
