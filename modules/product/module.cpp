@@ -10,6 +10,11 @@
 #include "souk/background.hpp"
 #include "souk/embedded.hpp"
 
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
+#include <memory>
+#include <utility>
+
 namespace souk::embedded {
 std::span<const File> product();
 }
@@ -20,16 +25,38 @@ namespace {
 
 constexpr milliseconds chores_interval = std::chrono::minutes(1);
 
+/// What the background tasks work with. They hold it: a step that outlasts the stop may outlive the
+/// module.
+struct Background {
+    explicit Background(const ModuleDeps& deps)
+        : rendered(deps.cache, deps.clock)
+        , services(deps.database, deps.clock, deps.log, &rendered)
+        , alarm_age(deps.settings.duration("hold_alarm_age"))
+        , old_holds(deps.metrics.gauge(
+              "product_holds_overdue", "Orders that hold stock for longer than hold_alarm_age"
+          )) {}
+
+    Task<void> do_chores() {
+        co_await app::watch_old_holds(services, alarm_age, old_holds);
+        if (services.stopping) co_return;
+        co_await app::forget_old_requests(services);
+    }
+
+    app::CatalogueCache rendered;
+    app::Services services;
+    const milliseconds alarm_age;
+    Gauge& old_holds;
+};
+
 class ProductModule final : public Module {
 public:
     explicit ProductModule(ModuleDeps deps)
-        : rendered_(deps.cache, deps.clock)
-        , services_(deps.database, deps.clock, deps.log, &rendered_)
+        : background_(std::make_shared<Background>(deps))
+        , services_(background_->services)
         , api_(services_)
-        , old_holds_(deps.metrics.gauge(
-              "product_holds_overdue", "Orders that hold stock for longer than hold_alarm_age"
-          ))
-        , chores_(deps.executor, deps.clock, chores_interval, chores(deps.settings)) {
+        , chores_(deps.executor, deps.clock, chores_interval, [held = background_] {
+            return held->do_chores();
+        }) {
         deps.peers.provide<Api>(api_);
     }
 
@@ -53,22 +80,18 @@ public:
         chores_.start();
         co_return Result<void>();
     }
-    Task<void> stop(Deadline) override { return chores_.stop(); }
+    Task<void> stop(Deadline deadline) override {
+        using namespace asio::experimental::awaitable_operators;
+        services_.stopping = true;
+        Clock& clock = services_.clock;
+        auto first = chores_.stop() || clock.sleep(deadline.remaining(clock));
+        co_await std::move(first);
+    }
 
 private:
-    Periodic::Step chores(const Settings& settings) {
-        const milliseconds age = settings.duration("hold_alarm_age");
-        return [this, age] { return do_chores(age); };
-    }
-    Task<void> do_chores(milliseconds alarm_age) {
-        co_await app::watch_old_holds(services_, alarm_age, old_holds_);
-        co_await app::forget_old_requests(services_);
-    }
-
-    app::CatalogueCache rendered_;
-    app::Services services_;
+    const std::shared_ptr<Background> background_;
+    app::Services& services_;
     app::LocalApi api_;
-    Gauge& old_holds_;
     Periodic chores_;
 };
 

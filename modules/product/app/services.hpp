@@ -16,6 +16,9 @@ struct Services {
     Clock& clock;
     const Logger log;
     CatalogueCache* const rendered;
+    /// For background tasks, on their thread: what is under way is the last that they do. Past the
+    /// deadline of the stop all but this object may be gone.
+    bool stopping = false;
 };
 
 }  // namespace souk::product::app
