@@ -1,6 +1,6 @@
-// How a module's Api is reached when the module runs in another process: its client/ turns each call
-// into a name and a JSON value, and a Remote, which the host owns, carries both there and an answer
-// back (HTTP, a pool of connections, retries; src/peers).
+// How a module's Api is reached when the module runs in another process: its client/ turns each
+// call into a name and a JSON value, and a Remote, which the host owns, carries both there and an
+// answer back (HTTP, a pool of connections, retries; src/peers).
 #pragma once
 
 #include "souk/async.hpp"

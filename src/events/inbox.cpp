@@ -58,9 +58,7 @@ public:
         if (!rows) note(rows.error());
         co_return rows;
     }
-    void after_commit(std::function<void()> work) override {
-        inner_.after_commit(std::move(work));
-    }
+    void after_commit(std::function<void()> work) override { inner_.after_commit(std::move(work)); }
     bool failed() const { return failed_; }
 
 private:

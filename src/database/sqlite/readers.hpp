@@ -4,8 +4,8 @@
 // snapshot is taken after the query was queued.
 #pragma once
 
-#include "database/sqlite/connection.hpp"
 #include "database/request.hpp"
+#include "database/sqlite/connection.hpp"
 
 #include <condition_variable>
 #include <deque>
