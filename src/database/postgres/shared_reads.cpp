@@ -222,7 +222,8 @@ bool SharedReads::look_for_silence() {
 }
 
 Task<void> SharedReads::probe(std::shared_ptr<SharedReads> self, std::shared_ptr<Session> silent) {
-    auto answered = co_await self->probe_.connect({});
+    std::function<void()> nobody;
+    auto answered = co_await self->probe_.connect(std::move(nobody));
     const auto session = self->probe_.session();
     const bool dead = !answered && session && session->timed_out();
     self->probe_.close();
