@@ -83,6 +83,7 @@ const std::map<std::string_view, Prefixes>& module_folders() {
          {"store/",
           "domain/",
           "souk/database.hpp",
+          "souk/long_query.hpp",
           "souk/events.hpp",
           "souk/error.hpp",
           "souk/money.hpp",
