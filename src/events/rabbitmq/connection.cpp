@@ -280,12 +280,25 @@ Connection::Connection(const Address& address) : state_(std::make_unique<State>(
         amqp_socket_open_noblock(socket, address.host.c_str(), address.port, &connect_time);
     advise(address, [&] { check(status, where); });
     std::string password = password_of(address);
-    amqp_rpc_reply_t login = amqp_login(
+    // Without it the broker says nothing to the consumers of a queue that is deleted.
+    const std::string notify = "consumer_cancel_notify";
+    const std::string capabilities = "capabilities";
+    amqp_table_entry_t capability{};
+    capability.key = bytes(notify);
+    capability.value.kind = AMQP_FIELD_KIND_BOOLEAN;
+    capability.value.value.boolean = 1;
+    amqp_table_entry_t property{};
+    property.key = bytes(capabilities);
+    property.value.kind = AMQP_FIELD_KIND_TABLE;
+    property.value.value.table = amqp_table_t{1, &capability};
+    const amqp_table_t properties{1, &property};
+    amqp_rpc_reply_t login = amqp_login_with_properties(
         state_->handle,
         address.vhost.c_str(),
         0,
         frame_max,
         heartbeat_seconds,
+        &properties,
         AMQP_SASL_METHOD_PLAIN,
         address.user.c_str(),
         password.c_str()
