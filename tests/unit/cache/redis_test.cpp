@@ -64,7 +64,8 @@ TEST_CASE("commands of many share a write", "[redis]") {
     CHECK(read_together(*replica, 2000) == 0);
     const double sent = replica->metric("redis_commands_total") - commands;
     CHECK(sent >= 2000);
-    CHECK(sent / (replica->metric("redis_writes_total") - writes) > 4);
+    // How many depends on how busy the machine is; one each would be 1.
+    CHECK(sent / (replica->metric("redis_writes_total") - writes) > 2);
 }
 
 TEST_CASE("what was read lately is in this process, until another replica erases it", "[redis]") {
