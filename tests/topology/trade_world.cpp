@@ -18,6 +18,13 @@ std::vector<std::string> on_steady_port() {
     return {"--set", fmt::format("http.port={}", steady_port())};
 }
 
+/// In small steps, so that a test can strike between them.
+std::vector<std::string> in_small_batches() {
+    std::vector<std::string> args = on_steady_port();
+    args.insert(args.end(), {"--set", "bus.batch=16"});
+    return args;
+}
+
 }  // namespace
 
 // One below the range from which the system takes
@@ -42,7 +49,7 @@ Trade::Trade(std::filesystem::path file) : file_(std::move(file)), shop_(on_stea
 }
 
 Trade::Trade(std::filesystem::path file, Environment stack)
-    : file_(std::move(file)), shop_(std::move(stack), on_steady_port()) {
+    : file_(std::move(file)), shop_(std::move(stack), in_small_batches()) {
     prepare();
 }
 
