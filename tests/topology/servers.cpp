@@ -18,7 +18,7 @@ namespace {
 constexpr int sales = 600;
 constexpr int kills = 5;
 constexpr std::chrono::milliseconds look_again{10};
-constexpr std::chrono::seconds settled{3};
+constexpr std::chrono::seconds settled{10};
 constexpr std::chrono::seconds noticed_limit{5};
 constexpr std::chrono::seconds back_limit{15};
 
