@@ -1,11 +1,10 @@
 #include "peers/wire.hpp"
 
-#include "http/chars.hpp"
 #include "http/dispatch.hpp"
+#include "souk/wire.hpp"
 
 #include <fmt/format.h>
 
-#include <charconv>
 #include <random>
 
 namespace souk::peers {
@@ -20,48 +19,10 @@ std::uint64_t random_id() {
     return generator() | 1U;  // all zeros is no id
 }
 
-bool is_problem(std::string_view content_type) {
-    const auto type = http::trim(content_type.substr(0, content_type.find(';')));
-    return http::equals_ignoring_case(type, "application/problem+json");
-}
-
-std::string text_of(const json::object& object, std::string_view name) {
-    const auto* member = object.if_contains(name);
-    if (member == nullptr || !member->is_string()) return {};
-    return std::string(member->get_string());
-}
-
-std::vector<FieldError> fields_of(const json::object& problem) {
-    std::vector<FieldError> fields;
-    const auto* errors = problem.if_contains("errors");
-    if (errors == nullptr || !errors->is_array()) return fields;
-    for (const auto& entry : errors->get_array()) {
-        if (!entry.is_object()) continue;
-        const auto& one = entry.get_object();
-        fields.emplace_back(text_of(one, "pointer"), text_of(one, "code"), text_of(one, "detail"));
-    }
-    return fields;
-}
-
-int retry_after(const http::Response& response) {
-    const auto text = response.headers.get("Retry-After");
-    int wait_s = 0;
-    const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), wait_s);
-    const bool whole = ec == std::errc() && end == text.data() + text.size();
-    return whole && wait_s > 0 ? wait_s : 0;
-}
-
+/// What another module said; other processes' problems are not the Api's.
 std::optional<Error> read_problem(const http::Response& response) {
-    if (!response.headers.has(field::admitted) || !is_problem(response.content_type))
-        return std::nullopt;
-    auto parsed = json::parse(response.body);
-    if (!parsed || !parsed->is_object()) return std::nullopt;
-    const auto& problem = parsed->get_object();
-    auto code = text_of(problem, "code");
-    if (code.empty()) return std::nullopt;
-    return Error(error_kind_of(response.status), std::move(code), text_of(problem, "detail"))
-        .with_fields(fields_of(problem))
-        .with_retry_after(retry_after(response));
+    if (!response.headers.has(field::admitted)) return std::nullopt;
+    return wire::error_in(response);
 }
 
 }  // namespace
