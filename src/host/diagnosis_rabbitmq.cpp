@@ -23,24 +23,6 @@ constexpr std::chrono::seconds delivery_time{10};
 constexpr int look_again_ms = 100;
 const std::string trial_type = "doctor.trial";
 
-// As src/events/rabbitmq/topology.cpp has them; tests/topology/doctor.cpp tells when they differ.
-Arguments dead_queue_arguments() {
-    Arguments all;
-    all.emplace_back("x-queue-type", "quorum");
-    all.emplace_back("x-delivery-limit", 1'000'000, Argument::number);
-    return all;
-}
-
-Arguments queue_arguments(const std::string& dead_queue) {
-    Arguments all;
-    all.emplace_back("x-queue-type", "quorum");
-    all.emplace_back("x-single-active-consumer", 1, Argument::flag);
-    all.emplace_back("x-delivery-limit", 100, Argument::number);
-    all.emplace_back("x-dead-letter-exchange", "");
-    all.emplace_back("x-dead-letter-routing-key", dead_queue);
-    return all;
-}
-
 Arguments passing(Arguments arguments) {
     arguments.emplace_back("x-expires", expiry_ms, Argument::number);
     return arguments;
@@ -78,8 +60,8 @@ void try_bus(Connection& connection, const std::string& name) {
     const std::string dead = name + ".dead";
     connection.open_channel(channel);
     connection.declare_exchange(channel, name);
-    connection.declare_queue(channel, dead, passing(dead_queue_arguments()));
-    connection.declare_queue(channel, name, passing(queue_arguments(dead)));
+    connection.declare_queue(channel, dead, passing(rabbitmq::dead_queue_arguments()));
+    connection.declare_queue(channel, name, passing(rabbitmq::queue_arguments(dead)));
     connection.bind(channel, name, name, trial_type);
     connection.select_confirms(channel);
     const std::vector<rabbitmq::Outgoing> batch = {message_to(name)};
@@ -171,8 +153,8 @@ private:
         );
         for (const events::Listener& listener : topology_.listeners()) {
             const std::string dead = topology_.dead_queue(listener.module);
-            look_at_queue(dead, dead_queue_arguments());
-            look_at_queue(topology_.queue(listener.module), queue_arguments(dead));
+            look_at_queue(dead, rabbitmq::dead_queue_arguments());
+            look_at_queue(topology_.queue(listener.module), rabbitmq::queue_arguments(dead));
         }
         if (found_.size() == before)
             found_.emplace_back(

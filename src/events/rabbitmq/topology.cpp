@@ -13,23 +13,6 @@ constexpr std::int64_t delivery_limit = 100;
 // Listing dead letters takes them and gives them back.
 constexpr std::int64_t dead_delivery_limit = 1'000'000;
 
-std::vector<QueueArgument> queue_arguments(const std::string& dead_queue) {
-    std::vector<QueueArgument> all;
-    all.emplace_back("x-queue-type", "quorum");
-    all.emplace_back("x-single-active-consumer", 1, Argument::flag);
-    all.emplace_back("x-delivery-limit", delivery_limit, Argument::number);
-    all.emplace_back("x-dead-letter-exchange", "");
-    all.emplace_back("x-dead-letter-routing-key", dead_queue);
-    return all;
-}
-
-std::vector<QueueArgument> dead_queue_arguments() {
-    std::vector<QueueArgument> all;
-    all.emplace_back("x-queue-type", "quorum");
-    all.emplace_back("x-delivery-limit", dead_delivery_limit, Argument::number);
-    return all;
-}
-
 void declare_queue(
     Connection& connection, const std::string& name, const std::vector<QueueArgument>& arguments
 ) {
@@ -63,6 +46,23 @@ std::set<std::string> publishers_of(const Listener& listener) {
 }
 
 }  // namespace
+
+std::vector<QueueArgument> queue_arguments(const std::string& dead_queue) {
+    std::vector<QueueArgument> all;
+    all.emplace_back("x-queue-type", "quorum");
+    all.emplace_back("x-single-active-consumer", 1, Argument::flag);
+    all.emplace_back("x-delivery-limit", delivery_limit, Argument::number);
+    all.emplace_back("x-dead-letter-exchange", "");
+    all.emplace_back("x-dead-letter-routing-key", dead_queue);
+    return all;
+}
+
+std::vector<QueueArgument> dead_queue_arguments() {
+    std::vector<QueueArgument> all;
+    all.emplace_back("x-queue-type", "quorum");
+    all.emplace_back("x-delivery-limit", dead_delivery_limit, Argument::number);
+    return all;
+}
 
 Topology::Topology(std::string prefix, std::vector<Listener> listeners)
     : prefix_(std::move(prefix)), listeners_(std::move(listeners)) {

@@ -14,6 +14,10 @@
 
 namespace souk::events::rabbitmq {
 
+/// How a module's queue is declared, and that of its dead letters; other arguments are drift.
+std::vector<QueueArgument> queue_arguments(const std::string& dead_queue);
+std::vector<QueueArgument> dead_queue_arguments();
+
 class Topology {
 public:
     Topology(std::string prefix, std::vector<Listener> listeners);
