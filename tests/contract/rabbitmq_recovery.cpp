@@ -201,11 +201,11 @@ TEST_CASE("rabbitmq: whatever is thrown on a link's thread costs the connection 
     const Result<void> answer = world.run(call(link, broken));
     REQUIRE(answer.has_error());
     CHECK_THAT(answer.error().detail, Catch::Contains("a broken job"));
-    world.until([&] { return link.up(); });
     const std::function<Result<void>(Connection&)> sound = [](Connection&) {
         return Result<void>();
     };
-    CHECK(world.run(call(link, sound)));
+    // The answer may come before the link is down: what is asked at once still meets its end.
+    world.until([&] { return world.run(call(link, sound)).has_value(); });
 }
 
 TEST_CASE("rabbitmq: a bus that has ended leaves nothing behind") {
