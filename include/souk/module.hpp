@@ -15,6 +15,7 @@
 #include "souk/peers.hpp"
 #include "souk/settings.hpp"
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string_view>
@@ -66,6 +67,7 @@ struct ModuleInfo {
     std::vector<std::string_view> publishes;  // event types
     std::vector<std::string_view> listens;    // event types
     std::vector<Migration> migrations;
+    std::uint16_t port = 0;  // of its own deployment, "<name>-service"; internal: 10000 more
     std::unique_ptr<Module> (*create)(ModuleDeps deps);
     /// The module's Api over `remote`, which outlives it; points to an Api. Null: it has none.
     std::shared_ptr<void> (*connect)(Remote& remote) = nullptr;

@@ -85,6 +85,7 @@ const ModuleInfo& module() {
         .publishes = {},
         .listens = {order::events::paid, order::events::cancelled},
         .migrations = migrations_from(embedded::notification()),
+        .port = 3005,
         .create = [](ModuleDeps deps) -> std::unique_ptr<Module> {
             return std::make_unique<NotificationModule>(std::move(deps));
         },

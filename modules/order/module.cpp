@@ -125,6 +125,7 @@ const ModuleInfo& module() {
         .listens =
             {payment::events::captured, payment::events::declined, payment::events::refunded},
         .migrations = migrations_from(embedded::order()),
+        .port = 3003,
         .create = [](ModuleDeps deps) -> std::unique_ptr<Module> {
             return std::make_unique<OrderModule>(std::move(deps));
         },

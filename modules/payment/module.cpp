@@ -113,6 +113,7 @@ const ModuleInfo& module() {
         .publishes = {events::captured, events::declined, events::refunded},
         .listens = {order::events::placed},
         .migrations = migrations_from(embedded::payment()),
+        .port = 3004,
         .create = [](ModuleDeps deps) -> std::unique_ptr<Module> {
             return std::make_unique<PaymentModule>(std::move(deps));
         },

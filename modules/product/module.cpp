@@ -104,6 +104,7 @@ const ModuleInfo& module() {
         .publishes = {},
         .listens = {"order.paid", "order.cancelled"},
         .migrations = migrations_from(embedded::product()),
+        .port = 8000,
         .create = [](ModuleDeps deps) -> std::unique_ptr<Module> {
             return std::make_unique<ProductModule>(std::move(deps));
         },

@@ -49,6 +49,7 @@ const ModuleInfo& module() {
         .publishes = {},
         .listens = {},
         .migrations = migrations_from(embedded::user()),
+        .port = 3001,
         .create = [](ModuleDeps deps) -> std::unique_ptr<Module> {
             return std::make_unique<UserModule>(std::move(deps));
         },
