@@ -40,6 +40,12 @@ int seed(const SeedOptions& options);
 
 int topology(bool as_json);
 
+struct DevCertsOptions {
+    std::string folder;
+    bool as_json = false;
+};
+int dev_certs(const DevCertsOptions& options);
+
 int config_check(const CommonOptions& options);
 int config_show(const CommonOptions& options, bool as_json);
 

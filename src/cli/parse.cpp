@@ -40,6 +40,7 @@ public:
         add_migrate();
         add_seed();
         add_topology();
+        add_dev_certs();
         add_config();
         add_trade();
         add_verify();
@@ -178,6 +179,24 @@ private:
             return cli::topology(topology_json_);
         });
         command->add_flag("--json", topology_json_, "For programs");
+    }
+
+    void add_dev_certs() {
+        CLI::App* command =
+            add("dev-certs",
+                "Make certificates for processes of their own, for development",
+                [this] { return cli::dev_certs(dev_certs_); });
+        command->add_option("folder", dev_certs_.folder, "Where to; made when it is absent")
+            ->required()
+            ->type_name("DIR");
+        command->add_flag("--json", dev_certs_.as_json, "For programs");
+        command->footer(
+            "\nMakes what is missing: an authority (ca), a certificate for the gateway, each "
+            "module "
+            "and the operator's commands, and the key with which the gateway says who asks "
+            "(identity). What is there stays. They hold for a year and for this machine: in "
+            "production take certificates from elsewhere."
+        );
     }
 
     void add_config() {
@@ -334,6 +353,7 @@ private:
     CommonOptions migrate_;
     SeedOptions seed_;
     bool topology_json_ = false;
+    DevCertsOptions dev_certs_;
     CommonOptions config_;
     bool config_json_ = false;
     HealthcheckOptions healthcheck_;

@@ -1,5 +1,7 @@
 #include "security/dev_ca.hpp"
 
+#include "security/tokens.hpp"
+
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <openssl/bio.h>
@@ -11,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -153,6 +156,11 @@ Pair make_leaf(const Pair& ca, const std::string& role, Timestamp now) {
     return leaf;
 }
 
+std::string how_to_renew(std::string_view name) {
+    if (name == "ca") return "remove all certificates and keys beside it to have new ones made";
+    return "remove it and its key to have new ones made";
+}
+
 /// The pair in its two files, whose certificate must hold at `now`.
 Result<Pair> read_pair(const std::filesystem::path& folder, std::string_view name, Timestamp now) {
     const auto crt = certificate_file(folder, name);
@@ -169,7 +177,7 @@ Result<Pair> read_pair(const std::filesystem::path& folder, std::string_view nam
         return fault(key, "it is not the key of the certificate beside it");
     auto at = std::chrono::floor<seconds>(now).time_since_epoch().count();
     if (X509_cmp_time(X509_get0_notAfter(pair.certificate.get()), &at) < 0)
-        return fault(crt, "it has expired; remove it and its key to have new ones made");
+        return fault(crt, "it has expired; " + how_to_renew(name));
     return pair;
 }
 
@@ -229,7 +237,10 @@ Result<void> check_or_make_leaf(
     auto pair = read_pair(folder, role, now);
     if (!pair) return pair.error();
     if (X509_verify(pair->certificate.get(), ca.key.get()) != 1)
-        return fault(certificate_file(folder, role), "another authority made it, not ca.crt");
+        return fault(
+            certificate_file(folder, role),
+            "another authority made it, not ca.crt; " + how_to_renew(role)
+        );
     return {};
 }
 
@@ -250,6 +261,30 @@ Result<std::vector<std::string>> make_dev_certificates(
         auto done = check_or_make_leaf(folder, *ca, role, now, made);
         if (!done) return done.error();
     }
+    return made;
+}
+
+Result<std::vector<std::string>> make_dev_identity(const std::filesystem::path& folder) {
+    const auto key = folder / "identity.key";
+    const auto pub = folder / "identity.pub";
+    const bool has_key = is_there(key);
+    const bool has_pub = is_there(pub);
+    if (has_pub && !has_key)
+        return fault(pub, "the key of it, identity.key, is missing; restore that, or remove this");
+    auto pair = SigningKeyPair::load_or_create(key);
+    if (!pair) return pair.error();
+    std::vector<std::string> made;
+    if (!has_key) made.emplace_back("identity.key");
+    if (!has_pub) {
+        auto written = write_public_key(pub, pair->public_key());
+        if (!written) return written.error();
+        made.emplace_back("identity.pub");
+        return made;
+    }
+    const auto known = load_public_keys(pub);
+    if (!known) return known.error();
+    if (std::find(known->begin(), known->end(), pair->public_key()) == known->end())
+        return fault(pub, "it is not of identity.key; remove it to have it made anew");
     return made;
 }
 

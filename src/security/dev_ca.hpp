@@ -23,4 +23,10 @@ Result<std::vector<std::string>> make_dev_certificates(
     const std::filesystem::path& folder, const std::vector<std::string>& roles, Timestamp now
 );
 
+/// Makes what is missing in `folder`, which is there: identity.key, with which the gateway says who
+/// asks, and identity.pub, by which the others check it. What is there is left as it is. Returns
+/// the names of the files made. Errors: `unavailable` "dev_certs", "signing_key" or "public_key"
+/// with the file and the reason: a public key without its private one, or of another.
+Result<std::vector<std::string>> make_dev_identity(const std::filesystem::path& folder);
+
 }  // namespace souk::security

@@ -69,7 +69,7 @@ const std::map<std::string_view, Prefixes>& kernel() {
           "peers/",
           "gateway/",
           "souk/user/"}},
-        {"cli", {"base/", "observe/", "database/", "http/", "host/"}},
+        {"cli", {"base/", "observe/", "database/", "security/", "http/", "host/"}},
     };
     return all;
 }

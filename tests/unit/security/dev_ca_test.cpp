@@ -1,6 +1,7 @@
 #include "security/dev_ca.hpp"
 
 #include "security/secret_file.hpp"
+#include "security/tokens.hpp"
 #include "support/temp_folder.hpp"
 
 #include <catch2/catch.hpp>
@@ -73,8 +74,8 @@ TEST_CASE("what is wrong in a folder of certificates is said and left", "[dev_ca
     }
     SECTION("an expired one") {
         CHECK(
-            fault(at, {"order"}, now + std::chrono::hours(24 * 366)).find("expired") !=
-            std::string::npos
+            fault(at, {"order"}, now + std::chrono::hours(24 * 366))
+                .find("order.crt: it has expired; remove it and its key") != std::string::npos
         );
     }
     SECTION("another authority's") {
@@ -90,6 +91,39 @@ TEST_CASE("what is wrong in a folder of certificates is said and left", "[dev_ca
         CHECK(fault(at, {"../order"}) != "");
         CHECK(fault(at, {"ca"}) != "");
         CHECK(fault(at, {""}) != "");
+    }
+}
+
+TEST_CASE("the gateway's key is made once, with the half that all may see", "[dev_ca]") {
+    const test::TempFolder folder;
+    const auto& at = folder.path();
+    const auto made = make_dev_identity(at);
+    REQUIRE(made.has_value());
+    CHECK(*made == std::vector<std::string>{"identity.key", "identity.pub"});
+    const auto pair = SigningKeyPair::load_or_create(at / "identity.key");
+    REQUIRE(pair.has_value());
+    CHECK(load_public_keys(at / "identity.pub").value().front() == pair->public_key());
+    const auto again = make_dev_identity(at);
+    REQUIRE(again.has_value());
+    CHECK(again->empty());
+
+    const auto fault = [&] {
+        const auto bad = make_dev_identity(at);
+        return bad ? std::string() : bad.error().detail;
+    };
+    SECTION("the public half is made anew") {
+        std::filesystem::remove(at / "identity.pub");
+        CHECK(make_dev_identity(at).value() == std::vector<std::string>{"identity.pub"});
+        CHECK(load_public_keys(at / "identity.pub").value().front() == pair->public_key());
+    }
+    SECTION("the private half is not: others believe in the lost one") {
+        std::filesystem::remove(at / "identity.key");
+        CHECK(fault().find("identity.key, is missing") != std::string::npos);
+        CHECK_FALSE(std::filesystem::exists(at / "identity.key"));
+    }
+    SECTION("two that do not belong together") {
+        REQUIRE(write_public_key(at / "identity.pub", std::string(32, 'x')).has_value());
+        CHECK(fault().find("not of identity.key") != std::string::npos);
     }
 }
 
