@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,6 +38,19 @@ private:
     boost::container::small_vector<std::pair<std::string, std::string>, 12> fields_;
 };
 
+/// A body in parts, as they come, pulled by whoever passes it on: nothing is read ahead of the
+/// asker, so a slow reader slows the writer down. One read at a time, on one thread.
+class BodyStream {
+public:
+    virtual ~BodyStream() = default;
+    /// The next part, of 64 KiB at most; empty: the end. After the end or an error, not again.
+    /// Errors of Request::stream: `too_large` "body_too_large", `request_timeout`
+    /// "request_timeout", `invalid` "bad_framing" and "body_incomplete" (the client went away).
+    virtual Task<Result<std::string>> read() = 0;
+    /// The whole body's length, when it is known beforehand; read() then gives as much.
+    virtual std::optional<std::uint64_t> length() const { return std::nullopt; }
+};
+
 struct Request {
     Method method = Method::get;
     std::string target;  // as sent: path and query, at most 4 KiB
@@ -44,6 +58,9 @@ struct Request {
     std::string query;   // raw, after '?'
     Headers headers;     // a snapshot from before the body: trailers never get in
     std::string body;
+    // Of a Route::streams_body() only, and only of bodies over 64 KiB; `body` is empty then. Ends
+    // with the answer: who keeps it longer reads "body_incomplete".
+    std::shared_ptr<BodyStream> stream;
     std::string remote_address;  // of the client; of the proxy's client only for trusted proxies
     boost::container::small_vector<std::pair<std::string_view, std::string>, 2> params;  // {id}
 
@@ -71,6 +88,9 @@ struct Response {
     std::string content_type;
     std::string body;
     Headers headers;
+    // Instead of `body`: read as fast as the client takes it. An error from it ends the connection
+    // in a way that the client sees, never as a body that seems complete.
+    std::shared_ptr<BodyStream> stream;
 };
 
 using Handler = std::function<Task<Result<Response>>(const CallContext&, const Request&)>;
@@ -117,6 +137,10 @@ struct Route {
         max_body_bytes = bytes;
         return std::move(*this);
     }
+    Route&& streams_body() && {  // a large body is handed over while it comes: Request::stream
+        streams = true;
+        return std::move(*this);
+    }
     Route&& answers(int status) && {
         success_status = status;
         return std::move(*this);
@@ -133,6 +157,7 @@ struct Route {
     Handler handler;
     souk::json::Decoder decoder_;  // documents the request body
     bool requires_key = false;
+    bool streams = false;
     RateClass rate_class = RateClass::browse;
     std::size_t max_body_bytes = 1 << 20;
     int success_status = 200;
