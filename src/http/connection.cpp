@@ -116,7 +116,7 @@ public:
 
     Task<void> run(std::shared_ptr<Connection> self);
     void expire(SteadyTime now) override;
-    void drain() override;
+    void drain(SteadyTime until) override;
     void abort() override;
 
 private:
@@ -135,6 +135,8 @@ private:
     Task<void> linger();
 
     bool open(Exchange& exchange);
+    bool has_input();
+    milliseconds idle_time();
     void body_fault(const error_code& ec);
     std::string_view unread() const { return {in_.data() + begin_, end_ - begin_}; }
     void wait_until(milliseconds from_now) {
@@ -221,6 +223,7 @@ Task<bool> Connection::refuse_head(Exchange& exchange) {
 }
 
 Task<Connection::Input> Connection::read_head() {
+    bool looked = false;
     for (bool first = true;; first = false) {
         auto head = find_head(unread(), gate_limits_);
         if (!head) {
@@ -232,14 +235,28 @@ Task<Connection::Input> Connection::read_head() {
             co_return Input::ready;
         }
         idle_ = unread().empty();
-        if (idle_ && worker_->draining()) co_return Input::closed;
-        // The head's time starts once, with its first byte.
-        if (idle_) wait_until(limits().idle_timeout);
         const bool was_idle = idle_;
-        if (!was_idle && first) wait_until(limits().header_timeout);
+        // The head's time starts once, with its first byte.
+        if (was_idle) {
+            milliseconds time = idle_time();
+            if (time == milliseconds(0)) {
+                if (!has_input()) co_return Input::closed;
+                time = limits().header_timeout;
+            }
+            wait_until(time);
+        } else if (first) {
+            wait_until(limits().header_timeout);
+        }
         const std::size_t n = co_await read_more();
         idle_ = false;
         if (n > 0 && was_idle) wait_until(limits().header_timeout);
+        // A request that came just when the time was up is answered. One look: TLS may have
+        // received part of a record, and never more.
+        const bool look = n == 0 && was_idle && expired_ && !looked && !aborted_;
+        if (look && has_input()) {
+            looked = true;
+            continue;
+        }
         // Bytes and the end of the time may come together; the deadline is gone then.
         if (n > 0 && !expired_) continue;
         if (!expired_ || was_idle) co_return Input::closed;
@@ -366,7 +383,8 @@ Task<std::size_t> Connection::read_more() {
 
 Task<bool> Connection::write(Exchange& exchange, Response response) {
     worker_->dispatcher().conclude(exchange, response);
-    if (worker_->draining()) close_ = true;
+    // Unless the client has sent the next request already, and its time is not up.
+    if (worker_->draining() && (!has_input() || idle_time() == milliseconds(0))) close_ = true;
     WireOptions options;
     options.date = worker_->date();
     options.request_id = exchange.request_id;
@@ -426,9 +444,21 @@ void Connection::expire(SteadyTime now) {
     socket_.cancel(ignored);
 }
 
-void Connection::drain() {
-    error_code ignored;
-    if (idle_) socket_.cancel(ignored);
+void Connection::drain(SteadyTime until) {
+    if (idle_) deadline_ = std::min(deadline_, until);
+}
+
+/// Whether bytes wait to be read.
+bool Connection::has_input() {
+    error_code ec;
+    return !unread().empty() || (socket_.available(ec) > 0 && !ec);
+}
+
+/// For an idle connection: how long the next request may take to come. Nothing: no longer.
+milliseconds Connection::idle_time() {
+    if (!worker_->draining()) return limits().idle_timeout;
+    const auto left = worker_->grace_until() - worker_->clock().steady();
+    return std::max(milliseconds(0), std::chrono::ceil<milliseconds>(left));
 }
 
 void Connection::abort() {

@@ -8,11 +8,14 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <sstream>
@@ -32,7 +35,7 @@ Error cannot_listen(const std::string& where, std::string_view why) {
 }
 
 /// Binds and listens. `share`: other threads bind the same port.
-Result<Acceptor> open_tcp(const Executor& executor, const tcp::endpoint& at, bool share) {
+Result<Descriptor> open_tcp(const Executor& executor, const tcp::endpoint& at, bool share) {
     const auto where = (std::ostringstream() << at).str();
     error_code ec;
     Acceptor acceptor(executor);
@@ -43,14 +46,58 @@ Result<Acceptor> open_tcp(const Executor& executor, const tcp::endpoint& at, boo
     if (!ec) acceptor.bind(Protocol::endpoint(at), ec);
     if (!ec) acceptor.listen(Acceptor::max_listen_connections, ec);
     if (ec) return cannot_listen(where, ec.message());
+    return Descriptor(acceptor.release(ec));
+}
+
+std::uint16_t port_of(const Descriptor& socket) {
+    tcp::endpoint endpoint;
+    socklen_t size = endpoint.capacity();
+    ::getsockname(socket.get(), endpoint.data(), &size);
+    return endpoint.port();
+}
+
+int option_of(const Descriptor& socket, int option) {
+    int value = 0;
+    socklen_t size = sizeof value;
+    return ::getsockopt(socket.get(), SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
+}
+
+bool is_tcp_listener(const Descriptor& socket) {
+    const int family = option_of(socket, SO_DOMAIN);
+    return (family == AF_INET || family == AF_INET6) && option_of(socket, SO_ACCEPTCONN) == 1 &&
+           option_of(socket, SO_PROTOCOL) == IPPROTO_TCP;
+}
+
+Descriptor copy_of(const Descriptor& socket) {
+    return Descriptor(::fcntl(socket.get(), F_DUPFD_CLOEXEC, 0));
+}
+
+/// Its own, so that two threads may accept on one socket.
+Result<Acceptor> acceptor_of(const Executor& executor, const Descriptor& socket) {
+    error_code ec;
+    Acceptor acceptor(executor);
+    auto copy = copy_of(socket);
+    const Protocol protocol(option_of(socket, SO_DOMAIN), IPPROTO_TCP);
+    acceptor.assign(protocol, copy.get(), ec);
+    if (ec) return cannot_listen("a socket", ec.message());
+    copy.release();
     return acceptor;
 }
 
-std::uint16_t port_of(const Acceptor& acceptor) {
-    const auto bound = acceptor.local_endpoint();
-    tcp::endpoint endpoint;
-    std::memcpy(endpoint.data(), bound.data(), std::min(endpoint.capacity(), bound.size()));
-    return endpoint.port();
+/// Which file a path names, to tell ours from a successor's of the same name.
+struct FileId {
+    bool operator==(const FileId&) const = default;
+    dev_t device = 0;
+    ino_t inode = 0;
+};
+
+FileId id_of(const std::filesystem::path& path) {
+    FileId out;
+    struct stat info {};
+    if (::lstat(path.c_str(), &info) != 0) return out;
+    out.device = info.st_dev;
+    out.inode = info.st_ino;
+    return out;
 }
 
 /// Removes the socket file of a process that died; refuses when somebody still answers there.
@@ -68,18 +115,24 @@ Result<void> clear_stale_socket(const Executor& executor, const std::filesystem:
     return {};
 }
 
-Result<Acceptor> open_unix(const Executor& executor, const std::filesystem::path& path) {
+/// `replace`: takes the place of a socket on which somebody may still listen.
+Result<Acceptor> open_unix(
+    const Executor& executor, const std::filesystem::path& path, bool replace
+) {
     if (path.native().size() >= sizeof(sockaddr_un::sun_path))
         return cannot_listen(path.string(), "the path of a Unix socket has at most 107 bytes");
-    if (auto clear = clear_stale_socket(executor, path); !clear) return clear.error();
+    // No longer than the path itself, which is as long as may be.
+    const auto fresh = replace ? path.parent_path() / "new.sock" : path;
+    if (auto clear = clear_stale_socket(executor, fresh); !clear) return clear.error();
     error_code ec;
     Acceptor acceptor(executor);
     acceptor.open(Protocol(Local()), ec);
-    if (!ec) acceptor.bind(Protocol::endpoint(Local::endpoint(path.string())), ec);
-    if (ec) return cannot_listen(path.string(), ec.message());
+    if (!ec) acceptor.bind(Protocol::endpoint(Local::endpoint(fresh.string())), ec);
+    if (ec) return cannot_listen(fresh.string(), ec.message());
     // Before listen() nobody can connect, so no umask opens a window.
-    if (::chmod(path.c_str(), 0600) != 0) return cannot_listen(path.string(), "chmod failed");
+    if (::chmod(fresh.c_str(), 0600) != 0) return cannot_listen(fresh.string(), "chmod failed");
     acceptor.listen(Acceptor::max_listen_connections, ec);
+    if (!ec && replace) std::filesystem::rename(fresh, path, ec);
     if (ec) return cannot_listen(path.string(), ec.message());
     return acceptor;
 }
@@ -102,6 +155,47 @@ public:
         , metrics_(metrics) {}
 
     Result<void> listen() override {
+        auto ready = prepare();
+        if (!ready) return ready;
+        return options_.unix_socket.empty() ? listen_tcp() : listen_unix();
+    }
+
+    Result<void> adopt(std::vector<Descriptor> sockets) override {
+        auto ready = prepare();
+        if (!ready) return ready;
+        if (sockets.empty() || !std::all_of(sockets.begin(), sockets.end(), is_tcp_listener))
+            return invalid("adopt", "what was handed over are no listening TCP sockets");
+        return accept_on(std::move(sockets));
+    }
+
+    std::uint16_t port() const override { return port_; }
+    void hand_on() override { handed_on_ = true; }
+
+    std::vector<Descriptor> descriptors() const override {
+        std::vector<Descriptor> out;
+        for (const Descriptor& socket : sockets_)
+            out.push_back(copy_of(socket));
+        return out;
+    }
+
+    Task<void> stop(Deadline deadline) override {
+        sockets_.clear();  // the workers have copies; the last one closed closes the queue
+        for (auto& worker : workers_)
+            asio::post(worker->executor(), [worker, deadline, handed_on = handed_on_] {
+                worker->begin_drain(deadline, handed_on);
+            });
+        for (auto& worker : workers_) {
+            auto drained = worker->drained();
+            co_await asio::co_spawn(worker->executor(), std::move(drained), use_task);
+        }
+        if (workers_.empty() || options_.unix_socket.empty()) co_return;
+        if (id_of(options_.unix_socket) != unix_id_) co_return;  // a successor's
+        error_code ignored;
+        std::filesystem::remove(options_.unix_socket, ignored);
+    }
+
+private:
+    Result<void> prepare() {
         auto trusted = TrustedProxies::parse(options_.trusted_proxies);
         if (!trusted) return trusted.error();
         std::shared_ptr<Tls> tls;
@@ -111,24 +205,9 @@ public:
             tls = std::move(*loaded);
         }
         shared_ = std::make_shared<Shared>(options_, clock_, std::move(*trusted), std::move(tls));
-        return options_.unix_socket.empty() ? listen_tcp() : listen_unix();
+        return Result<void>();
     }
 
-    std::uint16_t port() const override { return port_; }
-
-    Task<void> stop(Deadline deadline) override {
-        for (auto& worker : workers_)
-            asio::post(worker->executor(), [worker, deadline] { worker->begin_drain(deadline); });
-        for (auto& worker : workers_) {
-            auto drained = worker->drained();
-            co_await asio::co_spawn(worker->executor(), std::move(drained), use_task);
-        }
-        if (workers_.empty() || options_.unix_socket.empty()) co_return;
-        error_code ignored;
-        std::filesystem::remove(options_.unix_socket, ignored);
-    }
-
-private:
     Result<void> listen_tcp() {
         error_code ec;
         const auto address = asio::ip::make_address(options_.address, ec);
@@ -141,35 +220,51 @@ private:
             auto probe = open_tcp(threads_.front(), at, false);
             if (!probe) return probe.error();
         }
-        std::vector<Acceptor> acceptors;
+        std::vector<Descriptor> sockets;
         for (const auto& thread : threads_) {
-            auto acceptor = open_tcp(thread, at, share);
-            if (!acceptor) return acceptor.error();
-            at.port(port_of(*acceptor));
-            acceptors.push_back(std::move(*acceptor));
+            auto socket = open_tcp(thread, at, share);
+            if (!socket) return socket.error();
+            at.port(port_of(*socket));
+            sockets.push_back(std::move(*socket));
         }
-        port_ = at.port();
-        for (auto& acceptor : acceptors)
-            start(std::move(acceptor));
-        return {};
+        return accept_on(std::move(sockets));
+    }
+
+    /// Each socket on a thread, each thread on a socket, whichever there are more of.
+    Result<void> accept_on(std::vector<Descriptor> sockets) {
+        std::vector<std::vector<Acceptor>> acceptors(threads_.size());
+        for (std::size_t i = 0; i < std::max(sockets.size(), threads_.size()); ++i) {
+            const std::size_t thread = i % threads_.size();
+            auto acceptor = acceptor_of(threads_[thread], sockets[i % sockets.size()]);
+            if (!acceptor) return acceptor.error();
+            acceptors[thread].push_back(std::move(*acceptor));
+        }
+        port_ = port_of(sockets.front());
+        sockets_ = std::move(sockets);
+        for (auto& of_thread : acceptors)
+            start(std::move(of_thread));
+        return Result<void>();
     }
 
     Result<void> listen_unix() {
         threads_.resize(1, threads_.front());
-        auto acceptor = open_unix(threads_.front(), options_.unix_socket);
+        auto acceptor = open_unix(threads_.front(), options_.unix_socket, options_.replace);
         if (!acceptor) return acceptor.error();
-        start(std::move(*acceptor));
-        return {};
+        unix_id_ = id_of(options_.unix_socket);
+        std::vector<Acceptor> acceptors;
+        acceptors.push_back(std::move(*acceptor));
+        start(std::move(acceptors));
+        return Result<void>();
     }
 
-    void start(Acceptor acceptor) {
+    void start(std::vector<Acceptor> acceptors) {
         const auto in_flight =
             std::max<std::size_t>(1, options_.limits.in_flight / threads_.size());
         auto& worker = workers_.emplace_back(std::make_shared<Worker>(
-            acceptor.get_executor(), shared_, router_, edge_, metrics_, in_flight
+            acceptors.front().get_executor(), shared_, router_, edge_, metrics_, in_flight
         ));
-        asio::post(worker->executor(), [worker, acceptor = std::move(acceptor)]() mutable {
-            worker->start(std::move(acceptor));
+        asio::post(worker->executor(), [worker, acceptors = std::move(acceptors)]() mutable {
+            worker->start(std::move(acceptors));
         });
     }
 
@@ -181,7 +276,10 @@ private:
     Metrics& metrics_;
     std::shared_ptr<Shared> shared_;
     std::vector<std::shared_ptr<Worker>> workers_;
+    std::vector<Descriptor> sockets_;  // TCP; the workers accept on copies
+    FileId unix_id_;
     std::uint16_t port_ = 0;
+    bool handed_on_ = false;
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 // stays on its thread. Listens on TCP or on a Unix socket.
 #pragma once
 
+#include "http/descriptor.hpp"
 #include "http/edge.hpp"
 #include "http/router.hpp"
 #include "http/tls_files.hpp"
@@ -27,6 +28,9 @@ struct ServerLimits {
     milliseconds body_timeout{30'000};    // 408
     milliseconds write_timeout{30'000};
     milliseconds idle_timeout{60'000};  // keep-alive
+    // After stop(): how long a kept connection may still send one request more. Whoever closes it
+    // at once closes it under a client that is just writing.
+    milliseconds drain_grace{2'000};
 };
 
 struct ServerOptions {
@@ -34,6 +38,7 @@ struct ServerOptions {
     std::string address = "127.0.0.1";
     std::uint16_t port = 0;             // 0: any free one
     std::filesystem::path unix_socket;  // instead of address and port; mode 0600
+    bool replace = false;               // a Unix socket on which a predecessor still listens
     ServerLimits limits;
     bool access_log = true;
     std::vector<std::string> trusted_proxies;  // CIDRs whose X-Forwarded-For counts
@@ -47,8 +52,19 @@ public:
     /// Binds and listens. Errors: `unavailable` "listen" (the address is taken, no permission) with
     /// the address in words, `unavailable` "tls" with the file.
     virtual Result<void> listen() = 0;
+    /// Instead of listen(): accepts on all of `sockets`, which listen already, spread over the
+    /// threads. Errors: `invalid` "adopt" for what is no listening TCP socket; those of listen()
+    /// but for the address.
+    virtual Result<void> adopt(std::vector<Descriptor> sockets) = 0;
+    /// Copies of the TCP sockets that this server listens on, for a successor to adopt. Empty for a
+    /// Unix socket and before listen().
+    virtual std::vector<Descriptor> descriptors() const = 0;
+    /// A successor accepts on the sockets now: stop() leaves to it who waits in their queues.
+    virtual void hand_on() = 0;
     virtual std::uint16_t port() const = 0;
-    /// Answers in flight are finished with `Connection: close`, then connections end.
+    /// Accepts no more, once those who wait in the queue are taken. Whose request has arrived, or
+    /// arrives within limits.drain_grace, is answered with `Connection: close`; then connections
+    /// end, at the deadline all.
     virtual Task<void> stop(Deadline deadline) = 0;
 };
 

@@ -20,7 +20,11 @@ using boost::system::error_code;
 /// A sweep is cheap and need not be exact, but tests have limits of a few milliseconds.
 microseconds tick_of(const ServerLimits& limits) {
     const milliseconds shortest = std::min(
-        {limits.header_timeout, limits.body_timeout, limits.write_timeout, limits.idle_timeout}
+        {limits.header_timeout,
+         limits.body_timeout,
+         limits.write_timeout,
+         limits.idle_timeout,
+         limits.drain_grace}
     );
     return std::clamp<microseconds>(shortest / 4, milliseconds(2), milliseconds(500));
 }
@@ -93,36 +97,48 @@ Worker::Worker(
     , emptied_(base::Signal::make(executor))
     , tasks_done_(base::Signal::make(executor)) {}
 
-void Worker::start(Acceptor acceptor) {
-    acceptor_.emplace(std::move(acceptor));
-    ++tasks_;
-    asio::co_spawn(executor_, accept_all(shared_from_this()), asio::detached);
-    start();
-}
-
-void Worker::start() {
+void Worker::start(std::vector<Acceptor> acceptors) {
+    acceptors_ = std::move(acceptors);
+    for (Acceptor& acceptor : acceptors_) {
+        ++tasks_;
+        ++accepting_;
+        asio::co_spawn(executor_, accept_all(shared_from_this(), acceptor), asio::detached);
+    }
     ++tasks_;
     auto handler = asio::bind_cancellation_slot(stop_sweep_.slot(), asio::detached);
     asio::co_spawn(executor_, sweep(shared_from_this()), handler);
 }
 
-Task<void> Worker::accept_all([[maybe_unused]] std::shared_ptr<Worker> self) {
+Task<void> Worker::accept_all([[maybe_unused]] std::shared_ptr<Worker> self, Acceptor& acceptor) {
     error_code ec;
     auto token = asio::redirect_error(use_task, ec);
     while (!draining_) {
         Protocol::endpoint peer;
-        auto socket = co_await acceptor_->async_accept(peer, token);
-        if (draining_) break;
+        auto socket = co_await acceptor.async_accept(peer, token);
         if (!ec) {
-            take(std::move(socket), peer);
+            take(std::move(socket), peer);  // also when draining: it has left the queue
             continue;
         }
+        if (draining_) break;
         // Out of descriptors, or the peer left before its turn: the acceptor itself is sound.
         Logger("http").warn("accept failed", {{"error", ec.message()}});
         co_await clock().sleep(milliseconds(50));
     }
-    acceptor_->close(ec);
+    --accepting_;
+    check_emptied();
     task_ended();
+}
+
+/// Takes who has connected already: closing the socket would reset them, whatever they have sent.
+void Worker::take_queue(Acceptor& acceptor) {
+    error_code ec;
+    acceptor.non_blocking(true, ec);
+    while (!ec) {
+        Protocol::endpoint peer;
+        Socket socket(executor_);
+        acceptor.accept(socket, peer, ec);
+        if (!ec) take(std::move(socket), peer);
+    }
 }
 
 void Worker::take(Socket socket, const Protocol::endpoint& peer) {
@@ -154,18 +170,31 @@ void Worker::task_ended() {
 
 void Worker::remove(Watched& connection) {
     connections_.erase(&connection);
-    if (draining_ && !finished_ && connections_.empty()) emptied_->set();
+    check_emptied();
 }
 
-void Worker::begin_drain(Deadline deadline) {
+void Worker::check_emptied() {
+    if (draining_ && accepting_ == 0 && connections_.empty()) emptied_->set();
+}
+
+void Worker::begin_drain(Deadline deadline, bool handed_on) {
     if (draining_) return;
     draining_ = true;
     drain_until_ = deadline.at();
-    error_code ignored;
-    if (acceptor_) acceptor_->close(ignored);
-    for (auto* connection : connections_)
-        connection->drain();
-    if (connections_.empty()) emptied_->set();
+    const SteadyTime now = clock().steady();
+    grace_until_ = std::min(drain_until_, now + limits().drain_grace);
+    for (Acceptor& acceptor : acceptors_) {
+        if (!handed_on) take_queue(acceptor);
+        // Not close(): while a successor holds a copy, the kernel would go on to tell our epoll
+        // set of what happens there. release() takes the socket out of the set.
+        error_code ec;
+        const Descriptor closed(acceptor.release(ec));
+    }
+    for (auto* connection : connections_) {
+        connection->drain(grace_until_);
+        connection->expire(now);  // where there is no grace, idle ones end at once
+    }
+    check_emptied();
 }
 
 Task<void> Worker::drained() {

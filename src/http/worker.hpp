@@ -20,6 +20,7 @@
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <vector>
 
 namespace souk::http {
 
@@ -33,8 +34,9 @@ public:
     virtual ~Watched() = default;
     /// Ends what the connection waits for when that took too long.
     virtual void expire(SteadyTime now) = 0;
-    /// No further request: an idle connection ends now, a busy one after its answer.
-    virtual void drain() = 0;
+    /// One request more at most: a busy connection ends after its answer, an idle one at `until`
+    /// unless a request comes.
+    virtual void drain(SteadyTime until) = 0;
     /// Ends at once; a handler still running finds nobody to answer.
     virtual void abort() = 0;
 };
@@ -77,11 +79,10 @@ public:
         std::size_t in_flight
     );
 
-    /// Starts to accept from `acceptor`, which listens.
-    void start(Acceptor acceptor);
-    /// Starts to sweep only: connections come from elsewhere.
-    void start();
-    void begin_drain(Deadline deadline);
+    /// Starts to accept from `acceptors`, which listen, and to sweep.
+    void start(std::vector<Acceptor> acceptors);
+    /// `handed_on`: who waits in the acceptors' queues is a successor's to serve.
+    void begin_drain(Deadline deadline, bool handed_on);
     /// Returns when the last connection is gone, or at the deadline.
     Task<void> drained();
 
@@ -90,6 +91,8 @@ public:
 
     const Executor& executor() const { return executor_; }
     bool draining() const { return draining_; }
+    /// While draining: until when an idle connection may send a request.
+    SteadyTime grace_until() const { return grace_until_; }
     Shared& shared() { return *shared_; }
     Clock& clock() { return shared_->clock; }
     const ServerLimits& limits() const { return shared_->options.limits; }
@@ -97,8 +100,10 @@ public:
     std::string_view date() { return dates_.at(shared_->clock.now()); }
 
 private:
-    Task<void> accept_all(std::shared_ptr<Worker> self);
+    Task<void> accept_all(std::shared_ptr<Worker> self, Acceptor& acceptor);
     Task<void> sweep(std::shared_ptr<Worker> self);
+    void take_queue(Acceptor& acceptor);
+    void check_emptied();
     void take(Socket socket, const Protocol::endpoint& peer);
     void task_ended();
 
@@ -106,14 +111,16 @@ private:
     std::shared_ptr<Shared> shared_;
     Dispatcher dispatcher_;
     DateCache dates_;
-    std::optional<Acceptor> acceptor_;
+    std::vector<Acceptor> acceptors_;
     std::unordered_set<Watched*> connections_;
     asio::cancellation_signal stop_sweep_;
     microseconds tick_;
-    int tasks_ = 0;  // of accept_all and sweep, those that run
+    int tasks_ = 0;      // of accept_all and sweep, those that run
+    int accepting_ = 0;  // of accept_all
     bool draining_ = false;
     bool finished_ = false;
     SteadyTime drain_until_ = SteadyTime::max();
+    SteadyTime grace_until_ = SteadyTime::max();
     std::shared_ptr<base::Signal> emptied_;
     std::shared_ptr<base::Signal> tasks_done_;
 };
