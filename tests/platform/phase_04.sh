@@ -1,0 +1,129 @@
+#!/usr/bin/env bash
+# Phase 4, one flag splits it: the compose file and the image say what the binary says, and the split
+# shop on this machine does what README.md promises. Sourced by run.sh.
+# shellcheck disable=SC2154  # $scratch comes from run.sh
+set -euo pipefail
+
+compose=deploy/compose/compose.yaml
+python=/usr/bin/python3 # Debian's, which has Debian's PyYAML
+
+topology_of_the_binary() {
+    [[ -s $scratch/topology.json ]] || {
+        make build PRESET=release >/dev/null
+        build/release/souk topology --json >"$scratch/topology.json"
+    }
+}
+
+need_yaml() {
+    "$python" -c 'import yaml' 2>/dev/null || skip 'there is no PyYAML: apt-get install python3-yaml'
+}
+
+compose_agrees() {
+    need_yaml
+    topology_of_the_binary
+    "$python" tests/platform/compose_check.py "${1:-$compose}" "$scratch/topology.json"
+}
+
+# Each line takes one promise away: what sed does to the file, and what the check then has to say.
+compose_violations() {
+    cat <<'LIST'
+s/order-service:13003/order-service:13004/            notification-service: peers
+s/product-service:/produkt-service:/                  product-service: is missing
+s/cap_drop: [[]ALL]/cap_drop: []/                     order-service: cap_drop
+s/read_only: true/read_only: false/                   redis: read_only
+s/"10001:10001"/"0:0"/                                user-service: runs as root
+s/modules=payment/modules=payment,order/              payment-service: command
+s/souk, healthcheck/souk, version/                    order-service: its health check
+s/inside: {internal: true}/inside: {}/                networks: the inner one
+s/profiles: [[]whole]/profiles: [split]/              whole: profiles
+s/image: postgres:15/image: postgres/                 postgres: the image
+s/order.key/gateway.key/                              order-service: internal.key_file
+s/[[]postgres_order, /[postgres_user, /               order-service: database secrets
+s/hostname: rabbitmq/ports: ["5672:5672"]/            rabbitmq: published ports
+s/  SOUK__PEERS__PAYMENT.*//                          order-service: peers
+s|://souk_{module}@|://souk_{module}:geheim@|         user-service: SOUK__POSTGRES__URL holds a password
+LIST
+}
+
+compose_check_bites() {
+    need_yaml
+    topology_of_the_binary
+    local line edit wanted said faults=0
+    while IFS= read -r line; do
+        edit=${line%%  +( )*} wanted=${line##*  }
+        sed "$edit" "$compose" >"$scratch/planted.yaml"
+        if cmp -s "$compose" "$scratch/planted.yaml"; then
+            echo "nothing was planted: $edit"
+            faults=1
+        fi
+        said=$(compose_agrees "$scratch/planted.yaml" || true)
+        if [[ -z $wanted || $said != *"$wanted"* ]]; then
+            echo "planted '$edit', expected '$wanted', heard: ${said:-nothing}"
+            faults=1
+        fi
+    done < <(compose_violations)
+    ((faults == 0))
+}
+
+compose_is_well_formed() {
+    command -v docker-compose >/dev/null || skip 'there is no docker-compose: apt-get install docker-compose'
+    docker-compose -f "$compose" --profile whole --profile split config -q
+}
+
+compose_secrets_are_there() {
+    local wanted made
+    need_yaml
+    (
+        umask 022
+        deploy/compose/secrets.sh "$scratch/secrets"
+    )
+    [[ $(stat -c %a "$scratch/secrets") == 700 ]]
+    wanted=$("$python" -c 'import sys, yaml
+for secret in yaml.safe_load(open(sys.argv[1]))["secrets"].values():
+    print(secret["file"].removeprefix("secrets/"))' "$compose" | sort)
+    made=$(find "$scratch/secrets" -type f -printf '%f\n' | sort)
+    diff <(echo "$wanted") <(echo "$made")
+    cp -a "$scratch/secrets" "$scratch/secrets.before"
+    deploy/compose/secrets.sh "$scratch/secrets"
+    diff -r "$scratch/secrets.before" "$scratch/secrets"
+}
+
+# What `ldd` sees of the binary itself; the rest comes with these.
+linked_packages() {
+    local library
+    objdump -p build/release/souk | awk '$1 == "NEEDED" { print $2 }' | while IFS= read -r library; do
+        dpkg-query -S "*/$library" | cut -d: -f1
+    done | sort -u
+}
+
+image_has_what_is_linked() {
+    command -v dpkg-query >/dev/null || skip 'not a Debian machine'
+    [[ $(. /etc/os-release && echo "$VERSION_ID") == 12 ]] || skip 'not the Debian of the image'
+    topology_of_the_binary
+    local listed
+    listed=$(sed -n '/^FROM.*slim$/,$p' Dockerfile | grep -oE '\b(lib[a-z0-9.+-]+|zlib1g)\b' |
+        grep -vxE 'lib(/.*)?' | sort -u)
+    diff <(linked_packages) <(echo "$listed")
+}
+
+image_copies_what_is_there() {
+    local path
+    while IFS= read -r path; do
+        [[ -e $path ]] || {
+            echo "Dockerfile copies $path, which is not there"
+            return 1
+        }
+        grep -qxF "!${path%%/*}" .dockerignore || {
+            echo ".dockerignore leaves out $path"
+            return 1
+        }
+    done < <(awk '$1 == "COPY" && $2 !~ /^--from/ { for (i = 2; i < NF; ++i) print $i }' Dockerfile)
+}
+
+shopt -s extglob
+check static python3 'the compose file says what souk topology says' compose_agrees
+check static python3 'a fault planted in the compose file is found' compose_check_bites
+check static docker-compose 'docker-compose reads the compose file' compose_is_well_formed
+check real bash 'secrets.sh makes the secrets that the compose file reads, once' compose_secrets_are_there
+check static dpkg-query 'the image installs what the binary is linked with' image_has_what_is_linked
+check static docker 'the Dockerfile copies what is there and not ignored' image_copies_what_is_there
