@@ -132,7 +132,7 @@ Task<Result<void>> Client::State::connect() {
     std::string why = "the host is not known";
     for (const auto& endpoint : endpoints) {
         if (expired) break;
-        auto connected = co_await connection.connect(endpoint, nullptr, "");
+        auto connected = co_await connection.connect(endpoint, target.tls, target.host);
         if (connected) co_return connected;
         why = connected.error().detail;
     }

@@ -10,10 +10,13 @@
 
 namespace souk::http {
 
+class Tls;
+
 struct ClientTarget {
     std::string host;  // or
     std::uint16_t port = 0;
     std::filesystem::path unix_socket;  // when not empty
+    std::shared_ptr<Tls> tls;           // of Side::client: the server must prove to be `host`
     /// "http://127.0.0.1:3000" or "unix:/path/souk.sock". Errors: `invalid` "bad_url".
     static Result<ClientTarget> parse(std::string_view url);
 };
