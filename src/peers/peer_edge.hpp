@@ -1,6 +1,7 @@
 // Who may use the internal listener: peers that prove to be one, by their certificate or, in
 // development, by a key that all share; and for whom they ask, by the gateway's signed word. All
-// others get 401 or 403 without a reason.
+// others get 401 or 403 without a reason. The operator's commands come by the same way, with a
+// certificate of their own ("operator"), or with the shared key and Souk-Operator: 1.
 #pragma once
 
 #include "http/edge.hpp"
@@ -33,11 +34,13 @@ class PeerEdge final : public http::Edge {
 public:
     PeerEdge(PeerCredential credential, security::InternalVerifier verifier, Clock& clock);
 
-    /// Without Souk-Identity, internal routes ("/internal/...") see "system" with the role "peer";
-    /// the public API, which the gateway proxies here, sees nobody. Errors: `unauthenticated`
-    /// "peer_refused" (no credential, or a false identity), `forbidden` "peer_refused" (a
-    /// certificate of nobody's), `invalid` "bad_deadline"; what `route` asks of the identity:
-    /// `unauthenticated`, `forbidden`.
+    /// Without Souk-Identity, the operator is "system" with the role "admin", as on the control
+    /// socket; for others, internal routes ("/internal/...") see "system" with the role "peer", and
+    /// the public API, which the gateway proxies here, sees nobody. Internal routes that are no
+    /// module's Api ("/internal/<module>/api/...") are the operator's alone. Errors:
+    /// `unauthenticated` "peer_refused" (no credential, or a false identity), `forbidden`
+    /// "peer_refused" (a certificate of nobody's), `forbidden` "operator_only", `invalid`
+    /// "bad_deadline"; what `route` asks of the identity: `unauthenticated`, `forbidden`.
     Task<Result<Identity>> admit_arrival(
         const http::Route& route,
         const http::Request& request,
@@ -52,7 +55,10 @@ public:
 private:
     Result<void> check_peer(const http::Request& request, const http::Arrival& arrival) const;
     bool is_known(const std::vector<std::string>& certificate_names) const;
-    Result<Identity> identify(const http::Route& route, const http::Request& request) const;
+    bool is_operator(const http::Request& request, const http::Arrival& arrival) const;
+    Result<Identity> identify(
+        const http::Route& route, const http::Request& request, bool by_operator
+    ) const;
     Result<Identity> decide(
         const http::Route& route,
         const http::Request& request,

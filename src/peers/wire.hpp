@@ -16,6 +16,7 @@ namespace field {
 inline constexpr std::string_view deadline = "Souk-Deadline-Ms";  // what is left, in ms
 inline constexpr std::string_view identity = "Souk-Identity";     // an internal token
 inline constexpr std::string_view peer_key = "Souk-Peer-Key";     // development only
+inline constexpr std::string_view as_operator = "Souk-Operator";  // "1"; with the shared key only
 inline constexpr std::string_view admitted = "Souk-Admitted";     // in answers: PeerEdge let it in
 }  // namespace field
 

@@ -199,7 +199,8 @@ TEST_CASE("a public listener knows no internal fields", "[edge]") {
     );
     REQUIRE(server->listen().has_value());
     const auto fields = identity_field(good_token()) + with_key +
-                        "souk-identity: usr_2\r\nSOUK-Deadline-Ms: 1\r\nSouk-Anything: x\r\n";
+                        "souk-identity: usr_2\r\nSOUK-Deadline-Ms: 1\r\nSouk-Anything: x\r\n"
+                        "Souk-Operator: 1\r\n";
     const auto answer = ask(server->port(), fields);
     CHECK(status_of(answer) == 200);
     CHECK(edge.fields == 0);
