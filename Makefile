@@ -4,6 +4,7 @@
 PRESET ?=
 DATA ?= .souk-data
 SERVICES ?= .souk-services
+SPLIT ?= .souk-split
 ARGS ?=
 
 SHELL := bash
@@ -17,7 +18,7 @@ export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := true
 export CCACHE_SLOPPINESS := pch_defines,time_macros,include_file_mtime,include_file_ctime
 
-.PHONY: build run replay services services-stop test test-platform bench lint format clean help deps
+.PHONY: build run run-split restart-split replay services services-stop test test-platform bench lint format clean help deps
 
 ##@ Use
 build: ## build the binary, build/release/souk (PRESET=dev|release|asan|tsan)
@@ -28,10 +29,19 @@ run: ## build, then serve a demo shop with data in it (DATA=.souk-data ARGS='--p
 	@$(MAKE) build PRESET='$(PRESET)'
 	@exec 'build/$(or $(PRESET),release)/souk' serve --demo --data '$(DATA)' $(ARGS)
 
-replay: ## put half a year of real orders through a fresh shop (FILE=sales.csv.gz [STACK=embedded|servers] [JSON=report.json])
+run-split: ## build, then run the shop as six processes on servers of its own, until ^C (OFFSET=100 for other ports)
+	@.ci/deps servers split
+	@$(MAKE) build PRESET='$(PRESET)'
+	@PRESET='$(or $(PRESET),release)' exec deploy/local/split.sh run $(if $(OFFSET),--offset '$(OFFSET)') '$(SPLIT)'
+
+restart-split: ## replace one process of run-split by a new one, under load or not (MODULE=order)
+	@[[ -n '$(MODULE)' ]] || { echo "restart-split: say which: make restart-split MODULE=order" >&2; exit 2; }
+	@PRESET='$(or $(PRESET),release)' deploy/local/split.sh restart '$(SPLIT)' '$(MODULE)'
+
+replay: ## put half a year of real orders through a fresh shop (FILE=sales.csv.gz [STACK=embedded|servers|split] [JSON=report.json])
 	@[[ -n '$(FILE)' ]] || { echo "replay: say which file: make replay FILE=sales.csv.gz" >&2; exit 2; }
 	@[[ -r '$(FILE)' ]] || { echo "replay: cannot read '$(FILE)'" >&2; exit 2; }
-	@[[ '$(STACK)' != servers ]] || .ci/deps servers
+	@[[ '$(or $(STACK),embedded)' == embedded ]] || .ci/deps servers split
 	@$(MAKE) build PRESET=release
 	@FILE='$(FILE)' STACK='$(or $(STACK),embedded)' JSON='$(JSON)' tests/support/replay.sh
 
@@ -53,13 +63,13 @@ test: ## build and run all tests; the last line counts them (PRESET=dev|asan|tsa
 	@.ci/test '$(or $(PRESET),dev)'
 
 test-platform: ## check what surrounds the binary: packages, scripts, hooks, charts
-	@.ci/deps lint npm
+	@.ci/deps build lint npm servers platform
 	@tests/platform/run.sh
 
-bench: ## measure against the bare limits of this machine
-	@[[ -x tests/bench/run.sh ]] || { echo "bench: there is no benchmark yet (tests/bench/run.sh is missing)" >&2; exit 2; }
+bench: ## measure what the edge and the split cost, side by side (ARGS='--seconds 10 --json report.json')
+	@.ci/deps servers bench
 	@$(MAKE) build PRESET=release
-	@tests/bench/run.sh
+	@tests/bench/run.sh $(ARGS)
 
 lint: ## check format and scripts, and changed C++ with clang-tidy (ALL=1 for all of it)
 	@.ci/deps build lint
@@ -71,7 +81,7 @@ format: ## format all C++ files
 	@.ci/lint --fix
 
 deps: ## install from Debian all that the targets above need
-	@.ci/deps build lint npm servers
+	@.ci/deps build lint npm servers split bench platform
 
 clean: ## remove what was built (the shop's data stays)
 	@rm -rf build
