@@ -5,6 +5,7 @@
 #include "run_task.hpp"
 #include "services.hpp"
 #include "souk/json.hpp"
+#include "split_shop.hpp"
 
 #include <fcntl.h>
 #include <sys/prctl.h>
@@ -116,16 +117,35 @@ http::Response request(
     return std::move(*response);
 }
 
-bool on_servers() {
+namespace {
+
+std::string_view chosen_stack() {
     const char* stack = std::getenv("SOUK_TEST_STACK");
     const std::string_view name = stack == nullptr ? "embedded" : stack;
-    if (name != "embedded" && name != "servers")
-        throw std::runtime_error("SOUK_TEST_STACK is neither embedded nor servers");
-    return name == "servers";
+    if (name != "embedded" && name != "servers" && name != "split")
+        throw std::runtime_error("SOUK_TEST_STACK is neither embedded nor servers nor split");
+    return name;
 }
 
-SoukProcess::SoukProcess(std::vector<std::string> args)
-    : SoukProcess(on_servers() ? Services::shared().fresh_shop() : Environment(), std::move(args)) {
+}  // namespace
+
+bool on_servers() {
+    return chosen_stack() != "embedded";
+}
+
+bool in_parts() {
+    return chosen_stack() == "split";
+}
+
+SoukProcess::SoukProcess(std::vector<std::string> args) {
+    if (in_parts()) {
+        parts_ = std::make_unique<SplitShop>(Services::shared().fresh_shop(), std::move(args));
+        return;
+    }
+    data_ = folder_.path() / "shop";
+    files_ = data_;
+    args_ = std::move(args);
+    if (on_servers()) stack_ = Services::shared().fresh_shop();
 }
 
 SoukProcess::SoukProcess(Environment stack, std::vector<std::string> args)
@@ -144,16 +164,23 @@ SoukProcess::~SoukProcess() {
     if (pid_ > 0) kill_hard();
 }
 
+const SoukProcess& SoukProcess::front() const {
+    return parts_ ? parts_->gateway() : *this;
+}
+
 void SoukProcess::set_environment(Environment environment) {
+    if (parts_) return parts_->set_environment(environment);
     environment_ = std::move(environment);
 }
 
 Finished SoukProcess::run(const std::string& command, std::vector<std::string> args) const {
+    if (parts_) return parts_->run(command, std::move(args));
     args.insert(args.begin(), {command, "--data", data_.string()});
     return run_souk(args, stack_);
 }
 
 void SoukProcess::launch() {
+    if (parts_) return parts_->launch();
     std::error_code ignored;
     std::filesystem::remove(data_ / "souk.json", ignored);  // of a process that was killed
     std::vector<std::string> args = {
@@ -165,16 +192,27 @@ void SoukProcess::launch() {
 }
 
 void SoukProcess::start() {
+    if (parts_) return parts_->start();
     launch();
+    await_ready();
+}
+
+void SoukProcess::await_ready() {
     const auto limit = std::chrono::steady_clock::now() + start_limit;
-    while (!read_announcement()) {
+    while (!read_announcement() || !is_ready()) {
         if (!running()) throw std::runtime_error("souk ended instead of starting:\n" + log());
         if (std::chrono::steady_clock::now() > limit)
             throw std::runtime_error("souk did not start in time:\n" + log());
         std::this_thread::sleep_for(look_again);
     }
-    if (get_metrics("/health/ready").status != 200)
-        throw std::runtime_error("souk announced itself, but is not ready:\n" + log());
+}
+
+bool SoukProcess::is_ready() const {
+    try {
+        return get_metrics("/health/ready").status == 200;
+    } catch (const std::runtime_error&) {
+        return false;  // it ends at this moment
+    }
 }
 
 bool SoukProcess::read_announcement() {
@@ -187,6 +225,7 @@ bool SoukProcess::read_announcement() {
 }
 
 bool SoukProcess::running() {
+    if (parts_) return parts_->running();
     siginfo_t info{};
     return pid_ > 0 &&
            ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
@@ -194,44 +233,68 @@ bool SoukProcess::running() {
 }
 
 void SoukProcess::send(int signal) {
+    if (parts_) return parts_->send(signal);
     if (pid_ <= 0) throw std::logic_error("souk does not run");
     ::kill(pid_, signal);
 }
 
 int SoukProcess::wait() {
+    if (parts_) return parts_->wait();
     return wait_for(std::exchange(pid_, -1));
 }
 
 void SoukProcess::kill_hard() {
+    if (parts_) return parts_->kill_hard();
     send(SIGKILL);
     wait();
 }
 
 int SoukProcess::stop() {
+    if (parts_) return parts_->stop();
     send(SIGTERM);
     return wait();
 }
 
+const std::filesystem::path& SoukProcess::data() const {
+    return front().data_;
+}
+
+std::filesystem::path SoukProcess::files(std::string_view module) const {
+    return (parts_ ? parts_->process(module).files_ : files_) / module;
+}
+
 std::string SoukProcess::log() const {
-    return read_file(folder_.path() / "log");
+    return parts_ ? parts_->log() : read_file(folder_.path() / "log");
+}
+
+pid_t SoukProcess::pid() const {
+    return front().pid_;
+}
+
+std::uint16_t SoukProcess::port() const {
+    return front().port_;
+}
+
+std::uint16_t SoukProcess::metrics_port() const {
+    return front().metrics_port_;
 }
 
 std::string SoukProcess::url() const {
-    return "http://127.0.0.1:" + std::to_string(port_);
+    return "http://127.0.0.1:" + std::to_string(port());
 }
 
 http::Response SoukProcess::get(const std::string& target, http::Headers headers) const {
-    return request(http::Method::get, port_, target, {}, std::move(headers));
+    return request(http::Method::get, port(), target, {}, std::move(headers));
 }
 
 http::Response SoukProcess::post(
     const std::string& target, const std::string& body, http::Headers headers
 ) const {
-    return request(http::Method::post, port_, target, body, std::move(headers));
+    return request(http::Method::post, port(), target, body, std::move(headers));
 }
 
 http::Response SoukProcess::get_metrics(const std::string& target) const {
-    return request(http::Method::get, metrics_port_, target);
+    return request(http::Method::get, metrics_port(), target);
 }
 
 }  // namespace souk::test

@@ -55,9 +55,9 @@ json::object to_json(const Article& article) {
 
 /// Order id → lines of that kind in the provider's own file.
 std::map<std::string, int> count_in_provider_log(
-    const std::filesystem::path& data, std::string_view operation
+    const std::filesystem::path& files, std::string_view operation
 ) {
-    std::ifstream in(data / "payment" / "provider.log");
+    std::ifstream in(files / "provider.log");
     std::map<std::string, int> out;
     for (std::string line; std::getline(in, line);) {
         const auto entry = json::parse(line);
@@ -116,7 +116,7 @@ void Shop::start(Environment environment) {
 }
 
 std::string Shop::token(const std::string& subject, const std::string& role) const {
-    const auto file = process_.files() / "user" / "signing.key";
+    const auto file = process_.files("user") / "signing.key";
     if (!std::filesystem::exists(file)) throw std::runtime_error("no signing key yet");
     const auto key = security::SigningKeyPair::load_or_create(file);
     if (!key) throw std::runtime_error(key.error().detail);
@@ -220,16 +220,16 @@ json::value Shop::verify(int settle_s) const {
 }
 
 std::map<std::string, int> Shop::captures() const {
-    return count_in_provider_log(process_.files(), "capture");
+    return count_in_provider_log(process_.files("payment"), "capture");
 }
 
 std::map<std::string, int> Shop::refunds() const {
-    return count_in_provider_log(process_.files(), "refund");
+    return count_in_provider_log(process_.files("payment"), "refund");
 }
 
 std::vector<std::string> Shop::mails() const {
     std::vector<std::string> out;
-    const auto folder = process_.files() / "notification" / "outbox";
+    const auto folder = process_.files("notification") / "outbox";
     if (!std::filesystem::exists(folder)) return out;
     for (const auto& entry : std::filesystem::directory_iterator(folder)) {
         if (entry.path().extension() != ".eml") continue;

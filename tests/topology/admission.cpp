@@ -149,10 +149,9 @@ std::string base64url(std::string_view bytes) {
 }
 
 security::SigningKeyPair key_of(StagedShop& shop) {
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(shop.process().data()))
-        if (entry.path().filename() == "signing.key")
-            return security::SigningKeyPair::load_or_create(entry.path()).value();
-    throw std::runtime_error("the shop has no signing key");
+    const auto file = shop.process().files("user") / "signing.key";
+    if (!std::filesystem::exists(file)) throw std::runtime_error("the shop has no signing key");
+    return security::SigningKeyPair::load_or_create(file).value();
 }
 
 /// Claims with which the token is good; a test spoils one.

@@ -458,7 +458,8 @@ void attack_with_cards(StagedShop& shop) {
 /// a name full of line ends is one line of the mail.
 void check_mails(StagedShop& shop) {
     int mails = 0;
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(shop.process().data())) {
+    const auto outbox = shop.process().files("notification");
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(outbox)) {
         if (entry.path().extension() != ".eml") continue;
         std::ifstream in(entry.path());
         std::string line;
