@@ -104,7 +104,7 @@ void print_text(const fs::path& folder, const Names& roles, const Names& made) {
     for (const auto& [key, value] : settings_of(folder, "order"))
         fmt::print("{} = \"{}\"\n", key, value);
     fmt::print("\nThe gateway alone has, for the last line:\n\n");
-    const auto& [key, value] = settings_of(folder, "gateway").back();
+    const auto [key, value] = settings_of(folder, "gateway").back();
     fmt::print("{} = \"{}\"\n", key, value);
 }
 
