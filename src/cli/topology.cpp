@@ -1,5 +1,8 @@
+// `souk topology`: the shop in deployments of its own, of what the modules say of themselves. What
+// deploys the shop (compose, charts, network policies) is checked against it.
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
+#include "host/deployments.hpp"
 #include "host/plan.hpp"
 #include "host/registry.hpp"
 #include "souk/json.hpp"
@@ -8,126 +11,125 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 
 namespace souk::cli {
 namespace {
 
 using Names = std::vector<std::string_view>;
 
-/// What a module is called, and where it listens, when it runs by itself.
-struct Service {
-    std::string_view module;
-    std::string_view name;
-    int port;
-};
-constexpr std::array services = {
-    Service{"gateway", "api-gateway", 3000},
-    Service{"user", "user-service", 3001},
-    Service{"product", "product-service", 8000},
-    Service{"order", "order-service", 3003},
-    Service{"payment", "payment-service", 3004},
-    Service{"notification", "notification-service", 3005},
-};
-
-struct Node {
-    std::string_view name;
-    std::string service;
-    int port = 0;  // 0: none was given to it yet
+struct Row {
+    explicit Row(host::Deployment deployment) : deployment(std::move(deployment)) {}
+    host::Deployment deployment;
     Names calls;
     Names publishes;
     Names listens;
     Names callers;
 };
 
-void name_service(Node& node) {
-    const auto known = std::find_if(services.begin(), services.end(), [&](const Service& s) {
-        return s.module == node.name;
-    });
-    if (known == services.end()) {
-        node.service = fmt::format("{}-service", node.name);
-        return;
-    }
-    node.service = known->name;
-    node.port = known->port;
+void add_module(Row& row, const ModuleInfo& info) {
+    row.calls = info.calls;
+    row.publishes = info.publishes;
+    row.listens = info.listens;
 }
 
-std::vector<Node> read_nodes() {
-    std::vector<Node> nodes(1);
-    nodes.front().name = host::gateway_name;
-    nodes.front().calls = {host::gateway_calls};
-    for (const ModuleInfo* info : souk::modules()) {
-        Node node;
-        node.name = info->name;
-        node.calls = info->calls;
-        node.publishes = info->publishes;
-        node.listens = info->listens;
-        nodes.push_back(std::move(node));
+std::vector<Row> read_rows() {
+    std::vector<Row> rows;
+    const auto& modules = souk::modules();
+    for (host::Deployment& one : host::deployments(modules)) {
+        Row& row = rows.emplace_back(std::move(one));
+        for (const ModuleInfo* info : modules)
+            if (row.deployment.role == host::gateway_name)
+                row.calls.push_back(info->name);  // it serves everybody's routes
+            else if (row.deployment.role == info->name)
+                add_module(row, *info);
     }
-    for (Node& node : nodes) {
-        name_service(node);
-        for (const Node& other : nodes)
-            if (std::find(other.calls.begin(), other.calls.end(), node.name) != other.calls.end())
-                node.callers.push_back(other.name);
-    }
-    return nodes;
+    for (Row& row : rows)
+        for (const Row& other : rows)
+            if (std::find(other.calls.begin(), other.calls.end(), row.deployment.role) !=
+                other.calls.end())
+                row.callers.push_back(other.deployment.role);
+    return rows;
 }
 
 json::array to_json(const Names& names) {
     return json::array(names.begin(), names.end());
 }
 
-void print_json(const std::vector<Node>& nodes) {
-    json::array modules;
-    for (const Node& node : nodes) {
-        json::object row;
-        row["name"] = node.name;
-        row["service"] = node.service;
-        row["port"] = node.port;
-        row["calls"] = to_json(node.calls);
-        row["publishes"] = to_json(node.publishes);
-        row["listens"] = to_json(node.listens);
-        row["callers"] = to_json(node.callers);
-        modules.push_back(std::move(row));
+void print_json(const std::vector<Row>& rows) {
+    json::array deployments;
+    for (const Row& row : rows) {
+        json::object out;
+        out["name"] = row.deployment.name;
+        out["role"] = row.deployment.role;
+        out["modules"] = json::array{json::value(row.deployment.role)};
+        out["port"] = row.deployment.port;
+        out["internal_port"] = row.deployment.internal_port;
+        out["metrics_port"] = row.deployment.metrics_port;
+        out["calls"] = to_json(row.calls);
+        out["called_by"] = to_json(row.callers);
+        out["publishes"] = to_json(row.publishes);
+        out["listens"] = to_json(row.listens);
+        deployments.push_back(std::move(out));
     }
     json::object out;
-    out["modules"] = std::move(modules);
+    out["deployments"] = std::move(deployments);
     fmt::print("{}\n", json::serialize(out));
+}
+
+/// 0: it has none.
+std::string port_text(std::uint16_t port) {
+    return port == 0 ? "-" : fmt::format("{}", port);
 }
 
 void print_list(std::string_view label, const Names& names) {
     if (!names.empty()) fmt::print("    {:<10} {}\n", label, fmt::join(names, ", "));
 }
 
-void print_text(const std::vector<Node>& nodes) {
+void print_text(const std::vector<Row>& rows) {
     const Style style(STDOUT_FILENO);
-    for (const Node& node : nodes) {
-        const std::string port = node.port == 0 ? std::string() : fmt::format(":{}", node.port);
+    fmt::print(
+        "{}{:<22} {:<14} {:>6} {:>9} {:>8}{}\n",
+        style.dim,
+        "deployment",
+        "--modules=",
+        "port",
+        "internal",
+        "metrics",
+        style.reset
+    );
+    for (const Row& row : rows) {
+        const host::Deployment& at = row.deployment;
         fmt::print(
-            "{}{}{}  {}{}{}{}\n",
+            "{}{:<22}{} {:<14} {:>6} {:>9} {:>8}\n",
             style.bold,
-            node.name,
+            at.name,
             style.reset,
-            style.dim,
-            node.service,
-            port,
-            style.reset
+            at.role,
+            port_text(at.port),
+            port_text(at.internal_port),
+            at.metrics_port
         );
-        print_list("calls", node.calls);
-        print_list("called by", node.callers);
-        print_list("publishes", node.publishes);
-        print_list("listens to", node.listens);
+        print_list("calls", row.calls);
+        print_list("called by", row.callers);
+        print_list("publishes", row.publishes);
+        print_list("listens to", row.listens);
     }
+    fmt::print(
+        "\n{}The metrics ports are those of all on one machine (--metrics-port); else it is "
+        "9090.{}\n",
+        style.dim,
+        style.reset
+    );
 }
 
 }  // namespace
 
 int topology(bool as_json) {
-    const std::vector<Node> nodes = read_nodes();
+    const std::vector<Row> rows = read_rows();
     if (as_json)
-        print_json(nodes);
+        print_json(rows);
     else
-        print_text(nodes);
+        print_text(rows);
     return exit_ok;
 }
 
