@@ -56,23 +56,22 @@ json::array to_json(const Names& names) {
 }
 
 void print_json(const std::vector<Row>& rows) {
-    json::array deployments;
+    json::array modules;
     for (const Row& row : rows) {
         json::object out;
-        out["name"] = row.deployment.name;
-        out["role"] = row.deployment.role;
-        out["modules"] = json::array{json::value(row.deployment.role)};
+        out["name"] = row.deployment.role;
+        out["service"] = row.deployment.name;
         out["port"] = row.deployment.port;
         out["internal_port"] = row.deployment.internal_port;
         out["metrics_port"] = row.deployment.metrics_port;
         out["calls"] = to_json(row.calls);
-        out["called_by"] = to_json(row.callers);
         out["publishes"] = to_json(row.publishes);
         out["listens"] = to_json(row.listens);
-        deployments.push_back(std::move(out));
+        out["callers"] = to_json(row.callers);
+        modules.push_back(std::move(out));
     }
     json::object out;
-    out["deployments"] = std::move(deployments);
+    out["modules"] = std::move(modules);
     fmt::print("{}\n", json::serialize(out));
 }
 
