@@ -156,7 +156,10 @@ struct UserWorld : Shop {
                {"hash_threads", "1"},
                {"hash_queue", "2"}}
           )
-        , ask(*this, users, user::module(), runner) {}
+        , ask(*this, users, user::module(), runner) {
+        users.start();
+    }
+    ~UserWorld() { users.stop(); }
 
     std::string add(const std::string& reference, const std::string& name) {
         json::object customer;

@@ -1,7 +1,7 @@
-// How a test reaches a module's Api: as the local object, or as other processes do. `runners` has
-// one line for each way. A test calls through `Ask`, which makes every call twice: as its runner
-// reaches the Api, then on the local object. Every call is idempotent, so the two must agree, in
-// each member of a value and each part of an error.
+// How a test reaches a module's Api: as the local object, or as other processes do. `runners()` in
+// api_runners.cpp has one line for each way. A test calls through `Ask`, which makes every call
+// twice: as its runner reaches the Api, then on the local object. Every call is idempotent, so the
+// two must agree, in each member of a value and each part of an error.
 #pragma once
 
 #include "souk/order/api.hpp"
@@ -35,69 +35,33 @@ const ModuleInfo& module();
 
 namespace souk::test {
 
-/// To the internal routes of a module in this process, as text there and back.
-class TextRemote final : public Remote {
-public:
-    TextRemote(const ModuleWorld& module, std::string_view name)
-        : module_(module), prefix_(fmt::format("/internal/{}/api/", name)) {}
-
-    Task<Result<json::value>> call(
-        std::string_view method, json::value arguments, const CallContext& ctx
-    ) override {
-        http::Request request;
-        request.method = http::Method::post;
-        request.path = prefix_ + std::string(method);
-        request.headers.add("Content-Type", "application/json");
-        request.body = json::serialize(arguments);
-        auto result = co_await find(request.path).handler(ctx, request);
-        auto sent = result ? std::move(*result) : http::Response::problem(result.error(), "req_1");
-        http::Response received(sent.status, std::move(sent.content_type), std::move(sent.body));
-        for (const auto& [name, value] : sent.headers)
-            received.headers.add(name, value);
-        if (auto error = wire::error_in(received)) co_return std::move(*error);
-        co_return json::parse(received.body);
-    }
-
-private:
-    const http::Route& find(std::string_view path) const {
-        for (const http::Route& route : module_.routes())
-            if (route.method == http::Method::post && route.pattern == path) return route;
-        throw std::logic_error("no route " + std::string(path));
-    }
-    const ModuleWorld& module_;
-    std::string prefix_;
+/// An Api as its own process has it, and how another process gets at it.
+struct Served {
+    Served(
+        std::string_view module,
+        void* api,
+        const http::Routes& routes,
+        std::shared_ptr<void> (*connect)(Remote&)
+    )
+        : module(module), api(api), routes(routes), connect(connect) {}
+    std::string_view module;
+    void* api;
+    const http::Routes& routes;  // they outlive all that reaches the Api
+    std::shared_ptr<void> (*connect)(Remote&);
 };
 
 struct Runner {
     std::string_view name;
-    /// Points to the Api of the module that `info` describes and `module` holds.
-    std::shared_ptr<void> (*reach)(Shop& shop, ModuleWorld& module, const ModuleInfo& info);
+    /// Points to an Api by which `served` is reached.
+    std::shared_ptr<void> (*reach)(Shop& shop, const Served& served);
 };
 
-inline std::shared_ptr<void> reach_local(Shop& shop, ModuleWorld&, const ModuleInfo& info) {
-    return std::shared_ptr<void>(std::shared_ptr<void>(), shop.peers.find(info.name));
-}
+const std::vector<Runner>& runners();
+/// And over mutual TLS, with certificates of a development authority.
+const std::vector<Runner>& runners_with_tls();
 
-inline std::shared_ptr<void> reach_through_json(
-    Shop&, ModuleWorld& module, const ModuleInfo& info
-) {
-    struct Both {
-        Both(const ModuleWorld& module, const ModuleInfo& info)
-            : remote(module, info.name), api(info.connect(remote)) {}
-        TextRemote remote;
-        std::shared_ptr<void> api;
-    };
-    auto both = std::make_shared<Both>(module, info);
-    return std::shared_ptr<void>(both, both->api.get());
-}
-
-inline const std::vector<Runner>& runners() {
-    static const std::vector<Runner> all = {
-        {"local", &reach_local},
-        {"local through JSON", &reach_through_json},
-    };
-    return all;
-}
+/// The gateway's word for `caller`, which the listeners of the runners believe.
+std::string identity_token(const Identity& caller, Timestamp now);
 
 // Everything that a value or an error says, as text.
 
@@ -183,7 +147,9 @@ public:
     Ask(Shop& shop, ModuleWorld& module, const ModuleInfo& info, const Runner& runner)
         : shop_(shop)
         , local_(*static_cast<Api*>(shop.peers.find(info.name)))
-        , api_(runner.reach(shop, module, info)) {}
+        , api_(runner.reach(
+              shop, Served(info.name, shop.peers.find(info.name), module.routes(), info.connect)
+          )) {}
 
     template <class R, class... Args>
     Result<R> operator()(
@@ -192,7 +158,12 @@ public:
         const CallContext ctx(caller, Deadline(shop_.clock, time), "req_1", std::string());
         Api& api = *static_cast<Api*>(api_.get());
         auto result = shop_.run((api.*method)(ctx, args...));
-        CHECK(told(result) == told(shop_.run((local_.*method)(ctx, args...))));
+        const auto here = shop_.run((local_.*method)(ctx, args...));
+        // Whoever notices that time is over says so in words of its own.
+        if (result.has_error() && result.error().kind == ErrorKind::timeout)
+            CHECK(fault(result) == fault(here));
+        else
+            CHECK(told(result) == told(here));
         return result;
     }
 
