@@ -19,13 +19,8 @@ namespace {
 class UserModule final : public Module {
 public:
     explicit UserModule(ModuleDeps deps)
-        : services_(
-              deps.database,
-              deps.clock,
-              deps.limiter,
-              deps.settings,
-              security::SigningKeyPair::load_or_create(deps.data / "signing.key").value()
-          )
+        : services_(deps.database, deps.clock, deps.limiter, deps.settings)
+        , key_file_(deps.data / "signing.key")
         , api_(services_) {
         deps.peers.provide<Api>(api_);
     }
@@ -35,8 +30,16 @@ public:
         return client::serve(api_, http_api::internal_routes(services_));
     }
 
+    Task<Result<void>> start() override {
+        auto key = security::SigningKeyPair::load_or_create(key_file_);
+        if (!key) co_return key.error();
+        services_.signing_key = std::move(*key);
+        co_return Result<void>();
+    }
+
 private:
     app::Services services_;
+    const std::filesystem::path key_file_;
     app::LocalApi api_;
 };
 

@@ -12,7 +12,7 @@ Task<Result<std::vector<User>>> LocalApi::get_many(CallContext ctx, std::vector<
 
 Task<Result<std::vector<SigningKey>>> LocalApi::signing_keys(CallContext) {
     std::vector<SigningKey> keys;
-    keys.emplace_back(services_.signing_key.kid(), services_.signing_key.public_key());
+    keys.emplace_back(services_.signing_key->kid(), services_.signing_key->public_key());
     co_return keys;
 }
 

@@ -8,6 +8,8 @@
 #include "souk/clock.hpp"
 #include "souk/database.hpp"
 
+#include <optional>
+
 namespace souk::user::app {
 
 struct Services {
@@ -15,21 +17,19 @@ struct Services {
         Database& database,
         Clock& clock,
         RateLimiter& limiter,
-        const Settings& settings,
-        security::SigningKeyPair signing_key
+        const Settings& settings
     )
         : database(database)
         , clock(clock)
         , limiter(limiter)
         , hasher(settings)
-        , signing_key(std::move(signing_key))
         , lifetimes(settings.duration("access_token_ttl"), settings.duration("refresh_token_ttl")) {
     }
     Database& database;
     Clock& clock;
     RateLimiter& limiter;
     PasswordHasher hasher;
-    const security::SigningKeyPair signing_key;
+    std::optional<security::SigningKeyPair> signing_key;  // from the module's start on
     const domain::TokenLifetimes lifetimes;
 };
 

@@ -20,7 +20,7 @@ SignedIn signed_in(const Services& services, User user, FreshToken token) {
     claims.expires_at = claims.issued_at + services.lifetimes.access;
 
     SignedIn out;
-    out.access_token = security::issue_access_token(services.signing_key, claims);
+    out.access_token = security::issue_access_token(*services.signing_key, claims);
     out.refresh_token = std::move(token.secret);
     out.expires_in = std::chrono::duration_cast<seconds>(services.lifetimes.access);
     out.user = std::move(user);

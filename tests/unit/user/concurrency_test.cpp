@@ -37,10 +37,12 @@ public:
             {"hash_queue", "16"},
         });
         const auto key = security::SigningKeyPair::generate();
-        for (std::size_t i = 0; i < count; ++i)
+        for (std::size_t i = 0; i < count; ++i) {
             services_.push_back(std::make_unique<app::Services>(
-                (*this)[i], base::system_clock(), *limiter, settings, key
+                (*this)[i], base::system_clock(), *limiter, settings
             ));
+            services_.back()->signing_key = key;
+        }
     }
     app::Services& at(std::size_t i) { return *services_[i % count]; }
 

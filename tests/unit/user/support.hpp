@@ -44,9 +44,8 @@ public:
             {"hash_threads", "1"},
             {"hash_queue", "2"},
         });
-        services = std::make_unique<app::Services>(
-            database, clock, *limiter, settings, security::SigningKeyPair::generate()
-        );
+        services = std::make_unique<app::Services>(database, clock, *limiter, settings);
+        services->signing_key = security::SigningKeyPair::generate();
         routes = http_api::routes(*services);
         for (auto& route : http_api::internal_routes(*services))
             routes.push_back(std::move(route));
@@ -112,7 +111,7 @@ public:
     /// Whom the access token of `answer` names.
     Identity identity_in(const Answer& answer) const {
         security::TokenVerifier verifier;
-        const auto& key = services->signing_key;
+        const auto& key = *services->signing_key;
         verifier.set_keys({{key.kid(), key.public_key()}});
         return verifier.verify(answer.text("access_token"), clock.now()).value().identity;
     }
