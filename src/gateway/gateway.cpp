@@ -1,6 +1,7 @@
 #include "gateway/gateway.hpp"
 
 #include "gateway/cors.hpp"
+#include "gateway/identity_tokens.hpp"
 #include "gateway/rate_limits.hpp"
 #include "gateway/trust.hpp"
 
@@ -38,15 +39,30 @@ public:
         user::Api& users,
         RateLimiter& limiter,
         Clock& clock,
-        const Settings& settings
+        const Settings& settings,
+        std::optional<security::SigningKeyPair> identity_key
     )
         : trust_(executor, users, clock, settings.duration("revocation_poll"))
         , limits_(limiter, settings)
-        , cors_(settings.text("cors_origins")) {}
+        , cors_(settings.text("cors_origins")) {
+        if (identity_key) identity_tokens_.emplace(std::move(*identity_key), clock);
+    }
 
     Task<Result<void>> start() override { return trust_.start(); }
     Task<void> stop() override { return trust_.stop(); }
     bool tells_faults() const override { return false; }
+
+    Task<Result<Identity>> admit_arrival(
+        const http::Route& route,
+        const http::Request& request,
+        http::Arrival& arrival,
+        http::Headers& response_headers
+    ) override {
+        auto caller = co_await admit(route, request, response_headers);
+        if (caller && caller->signed_in() && identity_tokens_)
+            arrival.identity_token = identity_tokens_->token_of(*caller);
+        co_return caller;
+    }
 
     Task<Result<Identity>> admit(
         const http::Route& route, const http::Request& request, http::Headers& response_headers
@@ -104,6 +120,7 @@ private:
     Trust trust_;
     RateLimits limits_;
     Cors cors_;
+    std::optional<IdentityTokens> identity_tokens_;
 };
 
 }  // namespace
@@ -113,9 +130,12 @@ std::unique_ptr<Gateway> make_gateway(
     user::Api& users,
     RateLimiter& limiter,
     Clock& clock,
-    const Settings& settings
+    const Settings& settings,
+    std::optional<security::SigningKeyPair> identity_key
 ) {
-    return std::make_unique<PublicGateway>(executor, users, limiter, clock, settings);
+    return std::make_unique<PublicGateway>(
+        executor, users, limiter, clock, settings, std::move(identity_key)
+    );
 }
 
 }  // namespace souk::gateway

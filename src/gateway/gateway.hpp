@@ -3,12 +3,14 @@
 #pragma once
 
 #include "http/edge.hpp"
+#include "security/tokens.hpp"
 #include "souk/cache.hpp"
 #include "souk/log.hpp"
 #include "souk/settings.hpp"
 #include "souk/user/api.hpp"
 
 #include <memory>
+#include <optional>
 
 namespace souk::gateway {
 
@@ -19,12 +21,14 @@ public:
     virtual Task<void> stop() = 0;
 };
 
+/// `identity_key`: where modules run in other processes: it signs who asks, for them.
 std::unique_ptr<Gateway> make_gateway(
     Executor executor,
     user::Api& users,
     RateLimiter& limiter,
     Clock& clock,
-    const Settings& settings
+    const Settings& settings,
+    std::optional<security::SigningKeyPair> identity_key = std::nullopt
 );
 
 }  // namespace souk::gateway

@@ -22,6 +22,14 @@ Error invalid_token() {
     );
 }
 
+Error signing_keys_away() {
+    return unavailable("signing_keys_away", "Access tokens cannot be checked at the moment.");
+}
+
+bool is_away(const Error& error) {
+    return error.kind == ErrorKind::unavailable || error.kind == ErrorKind::timeout;
+}
+
 }  // namespace
 
 Trust::Trust(Executor executor, user::Api& users, Clock& clock, milliseconds revocation_poll)
@@ -31,16 +39,15 @@ Trust::Trust(Executor executor, user::Api& users, Clock& clock, milliseconds rev
     , revocation_poll_(revocation_poll)
     , verifier_(std::make_shared<const security::TokenVerifier>())
     , revoked_(std::make_shared<const Sessions>())
-    , revocations_as_of_(clock.steady())
+    , revocations_as_of_(clock.steady() - memory_of_revocations)
     , keys_asked_at_(clock.steady()) {}
 
 Trust::~Trust() = default;
 
 Task<Result<void>> Trust::start() {
-    auto keys = co_await load_keys();
-    if (!keys) co_return keys.error();
-    auto revocations = co_await load_revocations();
-    if (!revocations) co_return revocations.error();
+    auto loaded = co_await load_all();
+    if (!loaded && !is_away(loaded.error())) co_return loaded;
+    report(loaded);
     ended_ = base::Signal::make(executor_);
     auto on_end = [this, ended = ended_](const std::exception_ptr& failure) {
         const bool cancelled = stopping_;
@@ -62,9 +69,20 @@ Task<void> Trust::shut_down() {
     co_await ended_->wait();
 }
 
+Task<Result<void>> Trust::load_all() {
+    auto keys = co_await load_keys();
+    if (!keys) co_return keys;
+    co_return co_await load_revocations();
+}
+
 Task<void> Trust::follow() {
     SteadyTime reload_keys_at = clock_.steady() + key_reload_interval;
     while (co_await clock_.sleep(revocation_poll_)) {
+        if (!has_keys_) {
+            auto first = co_await load_all();
+            report(first);
+            continue;
+        }
         auto loaded = co_await load_revocations();
         report(loaded);
         if (clock_.steady() < reload_keys_at) continue;
@@ -90,6 +108,7 @@ Task<Result<void>> Trust::load_keys() {
     auto verifier = std::make_shared<security::TokenVerifier>();
     verifier->set_keys(std::move(by_kid));
     verifier_.publish(std::move(verifier));
+    has_keys_ = true;
     co_return Result<void>();
 }
 
@@ -129,9 +148,10 @@ void Trust::report(const Result<void>& loaded) {
     const bool lost = !loaded;
     if (lost && !lost_)
         log_.warn(
-            "the user module's revocations are out of reach", {{"code", loaded.error().code}}
+            "the user module is out of reach: its keys and revocations may be old",
+            {{"code", loaded.error().code}}
         );
-    if (!lost && lost_) log_.info("the user module's revocations are followed again");
+    if (!lost && lost_) log_.info("the user module's keys and revocations are followed again");
     lost_ = lost;
 }
 
@@ -146,6 +166,7 @@ Task<Result<Identity>> Trust::identify(std::string_view token) {
         auto loaded = co_await load_keys();
         if (!loaded) log_.warn("signing keys are out of reach", {{"code", loaded.error().code}});
     }
+    if (!has_keys_) co_return signing_keys_away();
     auto claims = verifier_.read().verify(token, clock_.now());
     if (!claims) co_return invalid_token();
     if (revoked_.read().contains(claims->identity.session)) co_return invalid_token();

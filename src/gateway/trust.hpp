@@ -30,12 +30,14 @@ public:
     Trust(Executor executor, user::Api& users, Clock& clock, milliseconds revocation_poll);
     ~Trust();
 
-    /// Loads both, then follows them. Errors: what user answers.
+    /// Loads both, then follows them. While the user module is away (in another process) nobody
+    /// can be identified; all else goes on. Errors: what user answers otherwise.
     Task<Result<void>> start();
     Task<void> stop();
 
     /// From any thread. When the token's key is unknown, asks for newer keys, at most once a
-    /// second. Errors: `unauthenticated` "invalid_token", the same for every fault.
+    /// second. Errors: `unauthenticated` "invalid_token", the same for every fault of the token;
+    /// `unavailable` "signing_keys_away" as long as no key is known.
     Task<Result<Identity>> identify(std::string_view token);
 
     /// How old our knowledge of revocations is.
@@ -47,6 +49,7 @@ private:
     };
     using Sessions = std::unordered_set<std::string, StringHash, std::equal_to<>>;
 
+    Task<Result<void>> load_all();
     Task<Result<void>> load_keys();
     Task<Result<void>> load_revocations();
     Task<void> follow();
@@ -68,6 +71,7 @@ private:
     Published<Sessions> revoked_;
     std::atomic<SteadyTime> revocations_as_of_;
     std::atomic<SteadyTime> keys_asked_at_;
+    std::atomic<bool> has_keys_ = false;
 
     // Touched by the following task only (and by start(), before it runs).
     struct Remembered {

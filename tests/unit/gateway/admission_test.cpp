@@ -154,12 +154,40 @@ TEST_CASE("when revocations are stale, permissions stop after a second and all e
     CHECK(outcome(world.admit(products_write, staff)) == "200");
 }
 
-TEST_CASE("a gateway that cannot reach user does not start") {
+TEST_CASE("a gateway starts while user is away, and knows nobody until it is back") {
     World world;
     world.users.away = true;
-    const auto started = world.start();
-    REQUIRE_FALSE(started.has_value());
-    CHECK(started.error().code == "away");
+    REQUIRE(world.start().has_value());
+    const auto customer = world.token("customer");
+    CHECK(outcome(world.admit(everyone, "")) == "200");
+    CHECK(outcome(world.admit(signed_in, customer)) == "503 signing_keys_away");
+
+    world.users.away = false;
+    world.live(milliseconds(500));
+    CHECK(outcome(world.admit(signed_in, customer)) == "200");
+}
+
+TEST_CASE("who is signed in goes on to other processes under the gateway's signature") {
+    const auto key = security::SigningKeyPair::generate();
+    World world(settings(), key);
+    REQUIRE(world.start().has_value());
+    const security::InternalVerifier verifier({key.public_key()});
+    const auto token = world.token("customer", "ses_1");
+
+    const auto word = world.word_on(signed_in, token);
+    const auto claims = verifier.verify(word, world.clock.now());
+    REQUIRE(claims.has_value());
+    CHECK(claims->identity.session == "ses_1");
+    CHECK(claims->identity.has_role("customer"));
+    CHECK(world.word_on(everyone, "").empty());
+
+    CHECK(world.word_on(signed_in, token) == word);  // a signature is used again
+    world.live(seconds(11));
+    const auto later = world.word_on(signed_in, token);
+    CHECK(later != word);
+    CHECK(verifier.verify(later, world.clock.now()).has_value());
+    const auto promoted = world.word_on(signed_in, world.token("staff", "ses_1"));
+    CHECK(verifier.verify(promoted, world.clock.now())->identity.has_role("staff"));
 }
 
 TEST_CASE("a new signing key is asked for at once, but at most once a second") {

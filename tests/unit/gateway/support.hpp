@@ -81,8 +81,14 @@ inline http::Route route_for(http::Access access) {
 
 class World {
 public:
-    explicit World(Settings with = settings())
-        : gateway(make_gateway(context.get_executor(), users, limiter, clock, with)) {}
+    /// `identity_key`: of a gateway whose modules run elsewhere.
+    explicit World(
+        Settings with = settings(),
+        std::optional<security::SigningKeyPair> identity_key = std::nullopt
+    )
+        : gateway(make_gateway(
+              context.get_executor(), users, limiter, clock, with, std::move(identity_key)
+          )) {}
     World(const World&) = delete;
     ~World() { run(gateway->stop()); }
 
@@ -146,6 +152,15 @@ public:
     Result<Identity> admit(const http::Route& route, const http::Request& request) {
         headers.clear();
         return run_value(gateway->admit(route, request, headers));
+    }
+
+    /// What the gateway says to other processes of the caller.
+    std::string word_on(const http::Route& route, std::string_view token) {
+        http::Request request;
+        http::Arrival arrival;
+        if (!token.empty()) request.headers.add("Authorization", "Bearer " + std::string(token));
+        run_value(gateway->admit_arrival(route, request, arrival, headers)).value();
+        return arrival.identity_token;
     }
 
     asio::io_context context;
