@@ -69,17 +69,19 @@ Checks checks_of(const std::string& name, const Error& error) {
     return out;
 }
 
-Checks examine(const DoctorOptions& options, const std::function<void(const Check&)>& told) {
-    const auto config = load_config(options.common);
-    auto plan = host::make_plan(souk::modules(), options.modules);
-    Checks faults;
-    if (!config) faults = checks_of("configuration", config.error());
-    if (!plan)
-        for (Check& fault : checks_of("modules", plan.error()))
-            faults.push_back(std::move(fault));
+Checks refused(Checks faults, const std::function<void(const Check&)>& told) {
     for (const Check& fault : faults)
         told(fault);
-    if (!faults.empty()) return faults;
+    return faults;
+}
+
+Checks examine(const DoctorOptions& options, const std::function<void(const Check&)>& told) {
+    const auto config = load_config(options.common);
+    if (!config) return refused(checks_of("configuration", config.error()), told);
+    auto plan = host::make_plan(
+        souk::modules(), options.modules, host::surroundings(*config, souk::modules())
+    );
+    if (!plan) return refused(checks_of("modules", plan.error()), told);
 
     observe::configure_logging("error", config->text("log.format"));
     const auto metrics = observe::make_metrics();

@@ -9,11 +9,11 @@ Task<Result<Identity>> ControlEdge::
 
 Task<Result<Identity>> AnonymousEdge::
     admit(const http::Route& route, const http::Request&, http::Headers&) {
-    if (route.access.kind == http::Access::Kind::everyone) co_return Identity();
+    if (!route.pattern.starts_with("/api/")) co_return Identity();
     co_return Error(
         ErrorKind::unauthenticated,
         "no_gateway",
-        "the gateway, which signs callers in, does not run in this process"
+        "this process serves the gateway; send requests for the API there"
     );
 }
 

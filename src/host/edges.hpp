@@ -15,7 +15,7 @@ public:
 };
 
 /// The public listener's when the gateway is not loaded here, and the metrics listener's: nobody
-/// can sign in, so only what is for everyone is served.
+/// can sign in and nothing counts requests, so the API is not served, only the host's own pages.
 class AnonymousEdge final : public http::Edge {
 public:
     Task<Result<Identity>> admit(

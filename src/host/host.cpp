@@ -2,11 +2,13 @@
 
 #include "gateway/gateway.hpp"
 #include "host/backends.hpp"
+#include "host/credentials.hpp"
 #include "host/data_folder.hpp"
 #include "host/edges.hpp"
 #include "host/event_routes.hpp"
 #include "host/health.hpp"
 #include "host/plan.hpp"
+#include "host/remotes.hpp"
 #include "host/storage.hpp"
 #include "host/wiring.hpp"
 #include "host/words.hpp"
@@ -24,6 +26,7 @@ namespace {
 
 constexpr std::size_t blocking_threads = 2;
 constexpr std::size_t blocking_queue = 256;
+constexpr std::uint16_t internal_offset = 10'000;
 constexpr std::size_t internal_in_flight = 1'000;
 constexpr seconds stop_time{15};  // after the drain wait; orchestrators kill after 30 s
 
@@ -82,6 +85,8 @@ struct Host::State {
     Task<Result<void>> start_edge();
     Task<void> stop_servers(Deadline deadline);
     Readiness readiness() const;
+    std::uint16_t public_port() const;
+    std::uint16_t internal_port() const;
     std::unique_ptr<http::Server> make_server(
         std::string name, const http::Router& router, http::Edge& edge
     );
@@ -96,11 +101,13 @@ struct Host::State {
 
     std::optional<DataFolder> folder;
     Plan plan;
+    Credentials credentials;  // empty where all runs here
     std::unique_ptr<Caches> caches;
     std::unique_ptr<BlockingPool> blocking;
     std::vector<Store> stores;
     std::unique_ptr<events::EventBus> bus;
     PeerTable peers;
+    Remotes remotes;
     Wiring wiring;
     std::atomic<std::size_t> started = 0;  // modules, in the plan's order
     bool bus_started = false;
@@ -112,13 +119,21 @@ struct Host::State {
     std::unique_ptr<http::Dispatcher> dispatcher;  // of requests from this process
     std::unique_ptr<http::Server> metrics_server;
     std::unique_ptr<http::Server> control_server;
+    std::unique_ptr<http::Server> internal_server;
     std::unique_ptr<http::Server> public_server;
 };
 
 Task<Result<void>> Host::State::prepare() {
-    auto planned = make_plan(options.available, options.wanted);
+    const Surroundings around = surroundings(config, options.available);
+    auto planned = make_plan(options.available, options.wanted, around);
     if (!planned) co_return planned.error();
     plan = std::move(*planned);
+    if (plan.split) {
+        auto callers = callers_of(plan, options.available);
+        auto loaded = Credentials::load(config, plan, std::move(callers), clock);
+        if (!loaded) co_return loaded.error();
+        credentials = std::move(*loaded);
+    }
     auto locked = DataFolder::lock(config.text("data.dir"));
     if (!locked) co_return locked.error();
     folder.emplace(std::move(*locked));
@@ -184,7 +199,13 @@ void Host::State::add_own_routes() {
 
 Result<void> Host::State::build() {
     blocking = std::make_unique<BlockingPool>("blocking", blocking_threads, blocking_queue);
+    auto connected =
+        remotes.connect(config, plan.remote, credentials, options.threads, clock, metrics, peers);
+    if (!connected) return connected;
     create_modules();
+    if (plan.gateway)
+        for (const ModuleInfo* info : plan.remote)
+            wiring.add_remote_routes(*info, remotes.routes(*info));
     add_own_routes();
     auto wired = wiring.finish(peers, plan);
     if (!wired) return wired;
@@ -222,7 +243,12 @@ Task<Result<void>> Host::State::start_edge() {
     if (!plan.gateway) co_return Result<void>();
     const Peers view(peers, gateway_name, {gateway_calls});
     gateway = gateway::make_gateway(
-        main, view.get<user::Api>(), caches->limiter(), clock, config.section("gateway")
+        main,
+        view.get<user::Api>(),
+        caches->limiter(),
+        clock,
+        config.section("gateway"),
+        credentials.identity_key
     );
     gateway_started = true;
     co_return co_await gateway->start();
@@ -255,9 +281,16 @@ std::unique_ptr<http::Server> Host::State::make_server(
     server.access_log = false;
     if (server.name == "public") {
         server.address = config.text("http.address");
-        server.port = static_cast<std::uint16_t>(config.integer("http.port"));
+        server.port = public_port();
         server.access_log = config.boolean("http.access_log");
         server.trusted_proxies = split_list(config.text("http.trusted_proxies"));
+        threads = options.threads;
+    } else if (server.name == "internal") {
+        server.address = config.text("internal.address");
+        server.port = internal_port();
+        server.access_log = config.boolean("http.access_log");
+        server.tls = credentials.files;
+        server.internal = true;
         threads = options.threads;
     } else if (server.name == "metrics") {
         server.address = config.text("metrics.address");
@@ -274,8 +307,21 @@ std::unique_ptr<http::Server> Host::State::make_server(
     return http::make_server(std::move(server), std::move(threads), router, &edge, clock, metrics);
 }
 
+std::uint16_t Host::State::public_port() const {
+    const ConfigValue& setting = config.values().find("http.port")->second;
+    if (setting.origin == "default" && plan.port != 0) return plan.port;
+    return static_cast<std::uint16_t>(config.integer("http.port"));
+}
+
+std::uint16_t Host::State::internal_port() const {
+    const auto own = static_cast<std::uint16_t>(config.integer("internal.port"));
+    const std::uint16_t beside = public_port();
+    return own != 0 || beside == 0 ? own : static_cast<std::uint16_t>(beside + internal_offset);
+}
+
 Task<void> Host::State::stop_servers(Deadline deadline) {
     if (public_server) co_await public_server->stop(deadline);
+    if (internal_server) co_await internal_server->stop(deadline);
     if (control_server) co_await control_server->stop(deadline);
 }
 
@@ -320,8 +366,15 @@ Result<void> Host::listen() {
         state.make_server("metrics", wiring.metrics_router, state.anonymous_edge);
     state.control_server = state.make_server("control", wiring.control_router, state.control_edge);
     state.public_server = state.make_server("public", wiring.public_router, *public_edge);
+    if (state.credentials.edge)
+        state.internal_server =
+            state.make_server("internal", wiring.internal_router, *state.credentials.edge);
     for (http::Server* server :
-         {state.metrics_server.get(), state.control_server.get(), state.public_server.get()}) {
+         {state.metrics_server.get(),
+          state.control_server.get(),
+          state.internal_server.get(),
+          state.public_server.get()}) {
+        if (server == nullptr) continue;
         auto listening = server->listen();
         if (!listening) return listening;
     }
@@ -342,6 +395,7 @@ Task<void> Host::stop() {
     if (state.bus_started) co_await state.bus->stop(deadline);
     while (state.started > 0)
         co_await state.wiring.module(--state.started).stop(deadline);
+    co_await state.remotes.stop();
     if (state.metrics_server)  // last: until now it tells that we are stopping
         co_await state.metrics_server->stop(deadline);
     // Whoever did not end in time still uses them: then all stays until the process ends.
@@ -375,6 +429,10 @@ std::uint16_t Host::port() const {
 
 std::uint16_t Host::metrics_port() const {
     return state_->metrics_server->port();
+}
+
+std::uint16_t Host::internal_port() const {
+    return state_->internal_server ? state_->internal_server->port() : 0;
 }
 
 const Config& Host::config() const {

@@ -47,8 +47,9 @@ public:
     /// Errors: `invalid` "modules" with a FieldError for each fault in how the modules fit
     /// together; what a module's start answers.
     Task<Result<void>> open();
-    /// Opens the control socket, the metrics listener and the public one. From here on the host is
-    /// ready. Errors: `unavailable` "listen", `invalid` "socket_path".
+    /// Opens the control socket, the metrics listener, the public one and, where only a part of the
+    /// shop runs, the internal one. From here on the host is ready. Errors: `unavailable` "listen",
+    /// `invalid` "socket_path".
     Result<void> listen();
     /// Not ready any more; drains listeners, stops the bus and the modules in reverse. Safe to call
     /// whatever was reached before.
@@ -59,6 +60,8 @@ public:
 
     std::uint16_t port() const;
     std::uint16_t metrics_port() const;
+    /// 0 when there is no internal listener.
+    std::uint16_t internal_port() const;
     const Config& config() const;
 
 private:

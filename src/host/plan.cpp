@@ -12,6 +12,8 @@ namespace {
 
 using Infos = std::vector<const ModuleInfo*>;
 
+constexpr std::string_view only_a_part = "a part of the shop";
+
 const ModuleInfo* find(const Infos& infos, std::string_view name) {
     const auto it = std::find_if(infos.begin(), infos.end(), [&](const ModuleInfo* info) {
         return info->name == name;
@@ -32,17 +34,25 @@ const ModuleInfo* publisher_of(const Infos& infos, std::string_view event) {
 
 class Planner {
 public:
-    explicit Planner(const Infos& available) : available_(available) {}
+    Planner(const Infos& available, const Surroundings& around)
+        : available_(available), around_(around) {}
 
     Result<Plan> plan(const std::vector<std::string>& wanted) {
         select(wanted);
-        if (plan_.gateway) check_peer(gateway_name, gateway_calls);
+        // All modules without the gateway are a whole, unless a gateway elsewhere is to call them.
+        plan_.split = selected_.size() < available_.size() ||
+                      (!plan_.gateway && around_.credential);
+        if (plan_.split) check_surroundings();
+        if (plan_.gateway)  // it serves everybody's routes
+            for (const ModuleInfo* info : available_)
+                check_peer(gateway_name, info->name);
         for (const ModuleInfo* info : selected_)
             check(*info);
         for (const ModuleInfo* info : selected_)
             place(*info);
         if (!faults_.empty())
-            return all_faults("modules", "these modules cannot run together:", std::move(faults_));
+            return all_faults("modules", "these modules cannot run so:", std::move(faults_));
+        if (!plan_.gateway && plan_.modules.size() == 1) plan_.port = plan_.modules.front()->port;
         return std::move(plan_);
     }
 
@@ -92,37 +102,63 @@ private:
             check_event(info.name, event);
     }
 
-    void check_peer(std::string_view module, std::string_view peer) {
-        if (find(selected_, peer) != nullptr) return;
-        if (find(available_, peer) == nullptr)
-            fault(module, fmt::format("calls '{}', which this binary does not contain", peer));
-        else
+    /// What others must see as this process does, and how they know each other.
+    void check_surroundings() {
+        if (!around_.servers)
             fault(
-                module,
-                fmt::format(
-                    "calls '{0}', which is not loaded here: add {0} to --modules, "
-                    "or leave --modules out to load all",
-                    peer
-                )
+                only_a_part,
+                "what runs elsewhere cannot see this process's SQLite files nor its embedded bus: "
+                "set DATABASE_URL and RABBITMQ_URL, or leave --modules out to load all"
+            );
+        if (!around_.shared_cache)
+            fault(
+                only_a_part,
+                "this process's memory is no cache that others share, nor do its rate limits "
+                "count their requests: set REDIS_URL, or leave --modules out to load all"
+            );
+        if (!around_.credential)
+            fault(
+                only_a_part,
+                "peers must prove who they are: set internal.certificate_file, key_file and "
+                "ca_file (`souk dev-certs` makes some), or in development internal.shared_key_file"
+            );
+        if (plan_.gateway && !around_.identity_key)
+            fault(
+                gateway_name,
+                "tells other processes who asks, by its signature: set internal.identity_key_file "
+                "(`souk dev-certs` makes one)"
+            );
+        if (!plan_.gateway && !around_.identity_public)
+            fault(
+                only_a_part,
+                "the gateway's signature says who asks: set internal.identity_public_file to check "
+                "it (`souk dev-certs` makes one)"
             );
     }
 
-    void check_event(std::string_view module, std::string_view event) {
-        if (publisher_of(selected_, event) != nullptr) return;
-        const ModuleInfo* elsewhere = publisher_of(available_, event);
+    void check_peer(std::string_view module, std::string_view peer) {
+        if (find(selected_, peer) != nullptr) return;
+        const ModuleInfo* elsewhere = find(available_, peer);
         if (elsewhere == nullptr)
-            fault(module, fmt::format("listens to '{}', which no module publishes", event));
-        else
-            fault(
+            return fault(
+                module, fmt::format("calls '{}', which this binary does not contain", peer)
+            );
+        if (!around_.peers.contains(peer))
+            return fault(
                 module,
                 fmt::format(
-                    "listens to '{0}' of '{1}', which is not loaded here, and modules that tell "
-                    "each other of events run in one process: add {1} to --modules, or leave "
-                    "--modules out to load all",
-                    event,
-                    elsewhere->name
+                    "calls '{0}', which neither is loaded here nor has an address: set peers.{0}, "
+                    "add {0} to --modules, or leave --modules out to load all",
+                    peer
                 )
             );
+        const auto known = std::find(plan_.remote.begin(), plan_.remote.end(), elsewhere);
+        if (known == plan_.remote.end()) plan_.remote.push_back(elsewhere);
+    }
+
+    void check_event(std::string_view module, std::string_view event) {
+        if (publisher_of(available_, event) == nullptr)
+            fault(module, fmt::format("listens to '{}', which no module publishes", event));
     }
 
     /// Depth first: the peers, then the module.
@@ -155,6 +191,7 @@ private:
     }
 
     const Infos& available_;
+    const Surroundings& around_;
     Infos selected_;
     Infos path_;  // from the module that place() was asked for to the one it is at
     std::set<const ModuleInfo*> circles_;
@@ -164,10 +201,40 @@ private:
 
 }  // namespace
 
+std::string peer_address(const Config& config, std::string_view module) {
+    // A module that config/souk.toml does not know has none.
+    const auto it = config.values().find(fmt::format("peers.{}", module));
+    return it == config.values().end() ? std::string() : it->second.value;
+}
+
+Surroundings surroundings(const Config& config, const Infos& available) {
+    const auto given = [&](std::string_view key) { return !config.text(key).empty(); };
+    Surroundings out;
+    for (const ModuleInfo* info : available)
+        if (!peer_address(config, info->name).empty()) out.peers.emplace(info->name);
+    out.servers = given("postgres.url") && given("rabbitmq.url");
+    out.shared_cache = given("redis.url");
+    out.credential = given("internal.certificate_file") || given("internal.shared_key_file");
+    out.identity_key = given("internal.identity_key_file");
+    out.identity_public = given("internal.identity_public_file");
+    return out;
+}
+
 Result<Plan> make_plan(
-    const std::vector<const ModuleInfo*>& available, const std::vector<std::string>& wanted
+    const Infos& available, const std::vector<std::string>& wanted, const Surroundings& around
 ) {
-    return Planner(available).plan(wanted);
+    return Planner(available, around).plan(wanted);
+}
+
+std::vector<std::string> callers_of(const Plan& plan, const Infos& available) {
+    std::vector<std::string> out = {std::string(gateway_name), "operator"};
+    for (const ModuleInfo* caller : available)
+        for (const ModuleInfo* here : plan.modules)
+            if (contains(caller->calls, here->name)) {
+                out.emplace_back(caller->name);
+                break;
+            }
+    return out;
 }
 
 }  // namespace souk::host

@@ -53,7 +53,13 @@ void Wiring::add_metrics_routes(http::Routes routes) {
 }
 
 void Wiring::add_operator_routes(http::Routes routes) {
+    add(internal_router, kernel, routes);
     add(control_router, kernel, std::move(routes));
+}
+
+void Wiring::add_remote_routes(const ModuleInfo& info, http::Routes routes) {
+    check_prefix(info.name, routes, "/api/");
+    add(public_router, info.name, std::move(routes));
 }
 
 Result<void> Wiring::finish(const PeerTable& peers, const Plan& plan) {
@@ -88,6 +94,8 @@ void Wiring::lay_routes(const Loaded& loaded) {
     http::Routes internal = loaded.module->internal_routes();
     check_prefix(name, routes, "/api/");
     check_prefix(name, internal, fmt::format("/internal/{}/", name));
+    add(internal_router, name, internal);
+    add(internal_router, name, routes);
     add(control_router, name, std::move(internal));
     add(control_router, name, routes);
     add(public_router, name, std::move(routes));
@@ -126,8 +134,8 @@ void Wiring::add(http::Router& router, std::string_view module, http::Routes rou
     try {
         router.add(std::string(module), std::move(routes));
     } catch (const std::logic_error& e) {
-        // The control router has all that the public one has: say it once.
-        if (&router != &control_router) fault(module, e.what());
+        // The others have all that the control router has: say it once.
+        if (&router == &control_router || &router == &metrics_router) fault(module, e.what());
     }
 }
 

@@ -1,4 +1,4 @@
-// The modules of one process and how they fit together: built, their routes laid out on the three
+// The modules of one process and how they fit together: built, their routes laid out on the
 // routers, their subscriptions checked against what they declared. Collects every fault.
 #pragma once
 
@@ -20,10 +20,12 @@ public:
     /// Builds the module. What its constructor throws is a fault for finish().
     void create(const ModuleInfo& info, ModuleDeps deps);
 
-    void add_host_routes(http::Routes routes);  // on all three
+    void add_host_routes(http::Routes routes);  // on all but the internal one
     void add_public_routes(http::Routes routes);
     void add_metrics_routes(http::Routes routes);
-    void add_operator_routes(http::Routes routes);  // on the control socket
+    void add_operator_routes(http::Routes routes);  // control socket and internal listener
+    /// Of a module that runs elsewhere, for the gateway.
+    void add_remote_routes(const ModuleInfo& info, http::Routes routes);
 
     /// Call once, after all of the above. Errors: `invalid` "modules" with a FieldError for each
     /// fault.
@@ -35,6 +37,7 @@ public:
 
     http::Router public_router;
     http::Router control_router;
+    http::Router internal_router;  // for peers: what the modules here answer
     http::Router metrics_router;
 
 private:
