@@ -34,7 +34,7 @@ private:
         const ModuleInfo* info;
         std::unique_ptr<peers::HttpRemote> remote;
         std::shared_ptr<void> api;  // null: the module has none
-        http::Routes table;         // without handlers
+        http::Routes table;
     };
     std::unique_ptr<peers::Resolver> resolver_;
     std::vector<Peer> peers_;
