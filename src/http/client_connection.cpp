@@ -1,6 +1,7 @@
 // Beast's response parser, driven by hand over a plain socket as in connection.cpp.
 #include "http/client_connection.hpp"
 
+#include "http/body_parts.hpp"
 #include "http/chars.hpp"
 #include "http/tls.hpp"
 
@@ -70,6 +71,8 @@ private:
     bool head_done_ = false;
 };
 
+enum class Until { head, part, end };
+
 bool is_safe_text(std::string_view text) {
     return std::none_of(text.begin(), text.end(), [](char c) {
         return is_control(c) && c != '\t';
@@ -86,14 +89,24 @@ Error unconnected(std::string detail) {
 
 }  // namespace
 
+/// A request's body on its way.
+struct ClientConnection::Upload {
+    explicit Upload(std::shared_ptr<BodyStream> body) : parts(std::move(body), true) {}
+    BodyParts parts;
+    bool abandoned = false;  // the connection was closed
+};
+
 struct ClientConnection::State {
     State(Executor executor, std::size_t max_body_bytes)
         : executor(executor), max_body_bytes(max_body_bytes), socket(executor) {}
 
+    void start(bool to_head, std::size_t body_limit);
     Task<bool> write(std::string_view bytes);
-    Task<Result<Response>> read(bool head_only);
+    Task<Result<void>> read(Until until);
     Task<Transfer> read_some();
-    bool parse(std::optional<ResponseReader>& reader, error_code& ec);
+    bool has(Until until);
+    bool parse(error_code& ec);
+    void finish();
     void close();
 
     Executor executor;
@@ -103,7 +116,13 @@ struct ClientConnection::State {
     std::unique_ptr<TlsSession> tls;  // null: plain
     std::vector<char> in;
     std::size_t unread = 0;
+    std::optional<ResponseReader> reader;
+    std::size_t limit = 0;  // of the answer's body
+    bool head_only = false;
     bool answered = false;
+    bool whole = true;               // what was to be sent at once was sent
+    std::shared_ptr<Upload> upload;  // null when none is under way
+    std::optional<Error> body_fault;
 };
 
 void ClientConnection::State::close() {
@@ -111,6 +130,16 @@ void ClientConnection::State::close() {
     if (tls) tls->close_notify();
     socket.close(ignored);
     unread = 0;
+    if (upload) upload->abandoned = true;
+}
+
+void ClientConnection::State::start(bool to_head, std::size_t body_limit) {
+    in.resize(max_head_bytes);
+    head_only = to_head;
+    limit = body_limit;
+    reader.emplace(head_only, limit);
+    answered = false;
+    body_fault.reset();
 }
 
 Task<bool> ClientConnection::State::write(std::string_view bytes) {
@@ -142,7 +171,7 @@ Task<Transfer> ClientConnection::State::read_some() {
 }
 
 /// Gives the parser what is unread. True when it wants more.
-bool ClientConnection::State::parse(std::optional<ResponseReader>& reader, error_code& ec) {
+bool ClientConnection::State::parse(error_code& ec) {
     const std::size_t taken = reader->put(asio::const_buffer(in.data(), unread), ec);
     std::copy(in.begin() + taken, in.begin() + unread, in.begin());
     unread -= taken;
@@ -151,12 +180,15 @@ bool ClientConnection::State::parse(std::optional<ResponseReader>& reader, error
     return starved;
 }
 
-Task<Result<Response>> ClientConnection::State::read(bool head_only) {
-    in.resize(max_head_bytes);
-    std::optional<ResponseReader> reader;
-    reader.emplace(head_only, max_body_bytes);
+bool ClientConnection::State::has(Until until) {
+    if (reader->is_done()) return true;
+    if (until == Until::head) return reader->is_header_done();
+    return until == Until::part && !reader->response().body.empty();
+}
+
+Task<Result<void>> ClientConnection::State::read(Until until) {
     bool starved = unread == 0;
-    while (!reader->is_done()) {
+    while (!has(until)) {
         error_code ec;
         if (starved) {
             if (unread == in.size()) co_return broken("the answer's head is too long");
@@ -169,23 +201,35 @@ Task<Result<Response>> ClientConnection::State::read(bool head_only) {
             answered = true;
             unread += got.size;
         }
-        starved = parse(reader, ec);
+        starved = parse(ec);
         if (ec) co_return broken("the answer is malformed: " + ec.message());
         // 1xx: the answer proper follows.
         if (reader->is_done() && reader->response().status / 100 == 1)
-            reader.emplace(head_only, max_body_bytes);
+            reader.emplace(head_only, limit);
     }
-    if (!reader->keep_alive() || unread > 0) close();
-    co_return std::move(reader->response());
+    co_return Result<void>();
+}
+
+/// The answer was read to its end.
+void ClientConnection::State::finish() {
+    if (!reader->keep_alive() || unread > 0 || upload || !whole) close();
 }
 
 ClientConnection::ClientConnection(Executor executor, std::size_t max_body_bytes)
-    : state_(std::make_unique<State>(executor, max_body_bytes)) {}
-ClientConnection::~ClientConnection() = default;
+    : state_(std::make_shared<State>(executor, max_body_bytes)) {}
+
+ClientConnection::~ClientConnection() {
+    if (state_->upload) state_->close();
+}
 
 Task<Result<void>> ClientConnection::connect(
     Protocol::endpoint to, std::shared_ptr<Tls> tls, std::string server_name
 ) {
+    // A body under way goes on with the state that it has, and finds it closed.
+    if (state_->upload) {
+        state_->close();
+        state_ = std::make_shared<State>(state_->executor, state_->max_body_bytes);
+    }
     State& state = *state_;
     state.close();
     state.tls.reset();
@@ -210,12 +254,87 @@ Task<Result<void>> ClientConnection::connect(
 
 Task<Result<Response>> ClientConnection::exchange(std::string_view bytes, bool head_only) {
     State& state = *state_;
-    state.answered = false;
-    const bool written = co_await state.write(bytes);
+    state.start(head_only, state.max_body_bytes);
+    state.whole = co_await state.write(bytes);
     // A server that refuses early answers and hangs up while we still write: look before giving up.
-    auto response = co_await state.read(head_only);
-    if (!written || !response) state.close();
+    auto read = co_await state.read(Until::end);
+    if (!read) {
+        state.close();
+        co_return read.error();
+    }
+    state.finish();
+    co_return std::move(state.reader->response());
+}
+
+Task<Result<Response>> ClientConnection::begin(
+    std::string_view bytes, std::shared_ptr<BodyStream> body, bool head_only
+) {
+    auto state = state_;
+    state->start(head_only, SIZE_MAX);
+    state->whole = co_await state->write(bytes);
+    if (state->whole && body) {
+        auto upload = state->upload = std::make_shared<Upload>(std::move(body));
+        spawn(state->executor, [state, upload] { return pump(state, upload); });
+    }
+    auto read = co_await state->read(Until::head);
+    if (!read) state->close();
+    if (state->body_fault) co_return *state->body_fault;
+    if (!read) co_return read.error();
+    Response response;
+    response.status = state->reader->response().status;
+    response.content_type = std::move(state->reader->response().content_type);
+    response.headers = std::move(state->reader->response().headers);
     co_return response;
+}
+
+Task<Result<std::string>> ClientConnection::read_part() {
+    auto state = state_;
+    auto read = co_await state->read(Until::part);
+    if (!read) {
+        state->close();
+        co_return read.error();
+    }
+    auto part = std::exchange(state->reader->response().body, {});
+    if (part.empty()) state->finish();
+    co_return part;
+}
+
+/// Beside the coroutine that awaits the answer: who answers before it has read all is heard, and
+/// who answers while it reads, too.
+Task<void> ClientConnection::pump(std::shared_ptr<State> state, std::shared_ptr<Upload> upload) {
+    std::string bytes;
+    bool more = true;
+    while (more && !upload->abandoned) {
+        auto next = co_await upload->parts.next(bytes);
+        if (upload->abandoned) break;
+        if (!next) {
+            state->body_fault = next.error();
+            state->close();
+            break;
+        }
+        more = *next;
+        const bool written = co_await state->write(bytes);
+        if (!written) co_return;  // its answer may be there nevertheless
+    }
+    if (!upload->abandoned) state->upload.reset();
+}
+
+bool ClientConnection::is_complete() const {
+    return state_->reader && state_->reader->is_done();
+}
+
+std::optional<std::uint64_t> ClientConnection::answer_length() const {
+    const auto length = state_->reader->content_length();
+    if (!length) return std::nullopt;
+    return *length;
+}
+
+bool ClientConnection::is_framed() const {
+    return !state_->reader->need_eof();
+}
+
+const std::optional<Error>& ClientConnection::body_fault() const {
+    return state_->body_fault;
 }
 
 bool ClientConnection::usable() {
@@ -241,13 +360,14 @@ void ClientConnection::close() {
     state_->close();
 }
 
-void write_request(
+namespace {
+
+void write_fields(
     std::string& out,
     Method method,
     std::string_view target,
     std::string_view host,
-    const Headers& headers,
-    std::string_view body
+    const Headers& headers
 ) {
     auto to = std::back_inserter(out);
     fmt::format_to(to, "{} {} HTTP/1.1\r\nHost: {}\r\n", to_string(method), target, host);
@@ -257,10 +377,38 @@ void write_request(
         out += value;
         out += "\r\n";
     }
+}
+
+}  // namespace
+
+void write_request(
+    std::string& out,
+    Method method,
+    std::string_view target,
+    std::string_view host,
+    const Headers& headers,
+    std::string_view body
+) {
+    write_fields(out, method, target, host, headers);
     if (!body.empty() || method == Method::post || method == Method::put || method == Method::patch)
-        fmt::format_to(to, "Content-Length: {}\r\n", body.size());
+        fmt::format_to(std::back_inserter(out), "Content-Length: {}\r\n", body.size());
     out += "\r\n";
     out += body;
+}
+
+void write_streamed_head(
+    std::string& out,
+    Method method,
+    std::string_view target,
+    std::string_view host,
+    const Headers& headers,
+    std::optional<std::uint64_t> length
+) {
+    write_fields(out, method, target, host, headers);
+    if (length)
+        fmt::format_to(std::back_inserter(out), "Content-Length: {}\r\n\r\n", *length);
+    else
+        out += "Transfer-Encoding: chunked\r\n\r\n";
 }
 
 bool is_clean(std::string_view target, const Headers& headers) {

@@ -7,7 +7,9 @@
 #include "souk/error.hpp"
 #include "souk/http.hpp"
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -31,6 +33,25 @@ public:
     /// server will. Errors: `unavailable` "broken" with the reason; it may have executed.
     Task<Result<Response>> exchange(std::string_view bytes, bool head_only);
 
+    /// Sends `bytes` and, while the answer is awaited and read, the parts of `body` (null: none),
+    /// framed as write_streamed_head() said. Returns the answer's head as soon as it is there;
+    /// read_part() has its body, of any length. Errors: as exchange(); what `body` failed with, and
+    /// then body_fault() is that.
+    Task<Result<Response>> begin(
+        std::string_view bytes, std::shared_ptr<BodyStream> body, bool head_only
+    );
+    /// The next part, or empty at the end, after which the connection serves again, unless a
+    /// request's body is still under way: then it is closed. Errors: `unavailable` "broken".
+    Task<Result<std::string>> read_part();
+    /// Whether all of the answer was received; what is left of it, read_part() has in memory.
+    bool is_complete() const;
+    /// The answer's length as its head says it; of an answer to HEAD, too.
+    std::optional<std::uint64_t> answer_length() const;
+    /// Whether the end of the answer differs from the end of the connection.
+    bool is_framed() const;
+    /// Why the body of the last request could not be read at its source.
+    const std::optional<Error>& body_fault() const;
+
     /// Whether the kept connection still stands: a server that hung up left an end of file behind.
     bool usable();
     bool is_open() const;
@@ -42,7 +63,9 @@ public:
 
 private:
     struct State;
-    std::unique_ptr<State> state_;
+    struct Upload;
+    static Task<void> pump(std::shared_ptr<State> state, std::shared_ptr<Upload> upload);
+    std::shared_ptr<State> state_;  // shared with a body under way
 };
 
 /// A whole request with its length. Method, target and fields must be clean (is_clean()).
@@ -53,6 +76,15 @@ void write_request(
     std::string_view host,
     const Headers& headers,
     std::string_view body
+);
+/// The head of a request whose body follows in parts: with its length, or in chunks.
+void write_streamed_head(
+    std::string& out,
+    Method method,
+    std::string_view target,
+    std::string_view host,
+    const Headers& headers,
+    std::optional<std::uint64_t> length
 );
 /// Whether nothing in them starts a line of its own.
 bool is_clean(std::string_view target, const Headers& headers);

@@ -1,24 +1,20 @@
 // One connection: reads heads through the gate, bodies through Beast's parser, driven by hand with
 // put() over a plain socket (a third more requests/s and a third of the compile time of Beast's
-// composed operations), and writes answers in order. The only file of the server that names Beast.
-#include "http/chars.hpp"
-#include "http/tls.hpp"
-#include "http/worker.hpp"
+// composed operations), and writes answers in order.
+#include "http/connection.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/redirect_error.hpp>
-#include <boost/beast/http/basic_parser.hpp>
-#include <boost/beast/http/error.hpp>
+#include <fmt/format.h>
 
-#include <array>
+#include <algorithm>
 #include <exception>
 
 namespace souk::http {
 namespace {
 
 namespace beast_http = boost::beast::http;
-using boost::beast::string_view;
 using boost::system::error_code;
 
 /// What is still read of a body that nobody wants, to keep the connection.
@@ -26,146 +22,45 @@ constexpr std::size_t discard_limit = 64 * 1024;
 /// What is still read after a last answer, so that a reset does not overtake it.
 constexpr std::size_t linger_limit = 256 * 1024;
 constexpr milliseconds linger_time{1'000};
-/// What souk's processes tell each other about a request. Nobody else's word counts.
-constexpr std::string_view internal_prefix = "souk-";
+/// What a peer may add to a head that came through another listener: identity, trace, key.
+constexpr std::size_t peers_bytes = 4 * 1024;
+constexpr std::size_t peers_fields = 16;
 constexpr std::string_view continue_answer = "HTTP/1.1 100 Continue\r\n\r\n";
 
-/// Beast's parser, filling a request in place.
-class RequestReader final : public beast_http::basic_parser<true> {
-public:
-    RequestReader(Request& request, const GateLimits& limits, bool internal)
-        : request_(request), internal_(internal) {
-        header_limit(static_cast<std::uint32_t>(limits.header_bytes));
-        body_limit(boost::none);  // ours, below: the route that sets it is not known yet
-    }
+GateLimits gate_limits_of(const ServerOptions& options) {
+    GateLimits out;
+    out.header_bytes = options.limits.header_bytes + (options.internal ? peers_bytes : 0);
+    out.header_fields = options.limits.header_fields + (options.internal ? peers_fields : 0);
+    out.target_bytes = options.limits.target_bytes;
+    return out;
+}
 
-    /// From now on body bytes are taken, up to `bytes`.
-    void take_body(std::size_t bytes) { limit_ = bytes; }
-    void discard_body(std::size_t bytes) {
-        limit_ = bytes;
-        discard_ = true;
-    }
-    bool has_body() { return chunked() || content_length().value_or(0) > 0; }
-    bool http_1_1() const { return version_ == 11; }
+Error too_slow(std::string_view what) {
+    return Error(
+        ErrorKind::request_timeout, "request_timeout", fmt::format("the {} came too slowly", what)
+    );
+}
 
-private:
-    void on_request_impl(beast_http::verb, string_view, string_view, int version, error_code&)
-        override {
-        version_ = version;
-    }
-    void on_response_impl(int, string_view, int, error_code&) override {}
-    void on_field_impl(beast_http::field, string_view name, string_view value, error_code&)
-        override {
-        if (head_done_) return;  // a trailer
-        if (!internal_ && equals_ignoring_case(name.substr(0, 5), internal_prefix)) return;
-        request_.headers.add({name.data(), name.size()}, {value.data(), value.size()});
-    }
-    void on_header_impl(error_code&) override { head_done_ = true; }
-    void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code&) override {}
-    std::size_t on_body_impl(string_view body, error_code& ec) override { return take(body, ec); }
-    void on_chunk_header_impl(std::uint64_t size, string_view extensions, error_code& ec) override {
-        // Nobody uses extensions but to make two parsers disagree.
-        if (!extensions.empty())
-            ec = beast_http::error::bad_chunk_extension;
-        else if (size > limit_ - received_)
-            ec = beast_http::error::body_limit;
-    }
-    std::size_t on_chunk_body_impl(std::uint64_t, string_view body, error_code& ec) override {
-        return take(body, ec);
-    }
-    void on_finish_impl(error_code&) override {}
+}  // namespace
 
-    std::size_t take(string_view body, error_code& ec) {
-        if (body.size() > limit_ - received_) {  // the lengths announced were checked before
-            ec = beast_http::error::body_limit;
-            return 0;
-        }
-        received_ += body.size();
-        if (!discard_) request_.body.append(body.data(), body.size());
-        return body.size();
-    }
+Connection::Connection(
+    std::shared_ptr<Worker> worker, Socket socket, std::string peer, std::string key
+)
+    : worker_(std::move(worker))
+    , socket_(std::move(socket))
+    , peer_(std::move(peer))
+    , key_(std::move(key))
+    , gate_limits_(gate_limits_of(worker_->shared().options)) {
+    in_.resize(gate_limits_.header_bytes);
+    if (auto& tls = worker_->shared().tls) tls_ = tls->open(socket_);
+    worker_->add(*this);
+}
 
-    Request& request_;
-    std::size_t limit_ = 0;
-    std::size_t received_ = 0;
-    int version_ = 0;
-    const bool internal_;
-    bool head_done_ = false;
-    bool discard_ = false;
-};
-
-class Connection final : public Watched, public std::enable_shared_from_this<Connection> {
-public:
-    Connection(std::shared_ptr<Worker> worker, Socket socket, std::string peer, std::string key)
-        : worker_(std::move(worker))
-        , socket_(std::move(socket))
-        , peer_(std::move(peer))
-        , key_(std::move(key))
-        , gate_limits_{
-              worker_->limits().header_bytes,
-              worker_->limits().header_fields,
-              worker_->limits().target_bytes} {
-        in_.resize(gate_limits_.header_bytes);
-        if (auto& tls = worker_->shared().tls) tls_ = tls->open(socket_);
-        worker_->add(*this);
-    }
-    ~Connection() override {
-        worker_->shared().leave(key_);
-        worker_->remove(*this);
-    }
-
-    Task<void> run(std::shared_ptr<Connection> self);
-    void expire(SteadyTime now) override;
-    void drain(SteadyTime until) override;
-    void abort() override;
-
-private:
-    enum class Input { ready, faulty, closed };
-
-    Task<bool> shake_hands();
-    Task<bool> serve_one();
-    Task<bool> refuse_head(Exchange& exchange);
-    Task<Input> read_head();
-    Task<Input> read_body(Exchange& exchange);
-    Task<bool> skip_body(const Exchange& exchange);
-    Task<Input> parse_rest();
-    Task<std::size_t> read_more();
-    Task<bool> write(Exchange& exchange, Response response);
-    Task<bool> send();
-    Task<void> linger();
-
-    bool open(Exchange& exchange);
-    bool has_input();
-    milliseconds idle_time();
-    void body_fault(const error_code& ec);
-    std::string_view unread() const { return {in_.data() + begin_, end_ - begin_}; }
-    void wait_until(milliseconds from_now) {
-        deadline_ = worker_->clock().steady() + from_now;
-        expired_ = false;
-    }
-    const ServerLimits& limits() const { return worker_->limits(); }
-
-    std::shared_ptr<Worker> worker_;
-    Socket socket_;
-    std::unique_ptr<TlsSession> tls_;  // null: plain
-    const std::string peer_;
-    const std::string key_;
-    const GateLimits gate_limits_;
-
-    std::vector<char> in_;  // unread bytes are [begin_, end_)
-    std::size_t begin_ = 0;
-    std::size_t end_ = 0;
-    std::size_t head_size_ = 0;
-    std::string out_;
-    std::optional<RequestReader> reader_;
-    Error fault_;
-
-    SteadyTime deadline_ = SteadyTime::max();
-    bool expired_ = false;
-    bool idle_ = false;  // between requests
-    bool close_ = false;
-    bool aborted_ = false;
-};
+Connection::~Connection() {
+    if (streamed_) streamed_->connection_ = nullptr;
+    worker_->shared().leave(key_);
+    worker_->remove(*this);
+}
 
 /// `self` keeps the connection while its coroutine lives.
 Task<void> Connection::run([[maybe_unused]] std::shared_ptr<Connection> self) {
@@ -181,9 +76,9 @@ Task<void> Connection::run([[maybe_unused]] std::shared_ptr<Connection> self) {
 }
 
 Task<bool> Connection::shake_hands() {
-    wait_until(limits().header_timeout);
+    reading_.set(in(limits().header_timeout));
     auto done = co_await tls_->handshake();
-    if (done && !expired_ && !aborted_) co_return true;
+    if (done && !reading_.over && !aborted_) co_return true;
     const std::string why = done ? "too slow" : done.error().detail;
     Logger("http").info("a peer's TLS was refused", {{"peer", peer_}, {"error", why}});
     co_return false;
@@ -211,13 +106,17 @@ Task<bool> Connection::serve_one() {
     if (body == Input::closed) co_return false;
     if (body == Input::faulty) co_return co_await refuse_head(exchange);
     auto response = co_await worker_->dispatcher().answer(exchange);
-    if (aborted_) co_return false;
-    co_return co_await write(exchange, std::move(response));
+    if (streamed_ && !reader_->is_done()) close_ = true;
+    bool again = false;
+    if (!aborted_) again = co_await write(exchange, std::move(response));
+    if (streamed_) co_await end_stream();
+    co_return again;
 }
 
 /// Answers `fault_` and ends the connection: after bad framing nobody knows where a request starts.
 Task<bool> Connection::refuse_head(Exchange& exchange) {
     close_ = true;
+    reading_.clear();
     auto response = worker_->dispatcher().refuse(exchange, fault_);
     co_return co_await write(exchange, std::move(response));
 }
@@ -243,31 +142,31 @@ Task<Connection::Input> Connection::read_head() {
                 if (!has_input()) co_return Input::closed;
                 time = limits().header_timeout;
             }
-            wait_until(time);
+            reading_.set(in(time));
         } else if (first) {
-            wait_until(limits().header_timeout);
+            reading_.set(in(limits().header_timeout));
         }
         const std::size_t n = co_await read_more();
         idle_ = false;
-        if (n > 0 && was_idle) wait_until(limits().header_timeout);
+        if (n > 0 && was_idle) reading_.set(in(limits().header_timeout));
         // A request that came just when the time was up is answered. One look: TLS may have
         // received part of a record, and never more.
-        const bool look = n == 0 && was_idle && expired_ && !looked && !aborted_;
+        const bool look = n == 0 && was_idle && reading_.over && !looked && !aborted_;
         if (look && has_input()) {
             looked = true;
             continue;
         }
         // Bytes and the end of the time may come together; the deadline is gone then.
-        if (n > 0 && !expired_) continue;
-        if (!expired_ || was_idle) co_return Input::closed;
-        fault_ = Error(ErrorKind::request_timeout, "request_timeout", "the head came too slowly");
+        if (n > 0 && !reading_.over) continue;
+        if (!reading_.over || was_idle) co_return Input::closed;
+        fault_ = too_slow("head");
         co_return Input::faulty;
     }
 }
 
 /// Takes the head through the gate and through Beast, and fills the request with it.
 bool Connection::open(Exchange& exchange) {
-    deadline_ = SteadyTime::max();
+    reading_.clear();
     Request& request = exchange.request;
     auto checked = check_head(unread().substr(0, head_size_), gate_limits_);
     if (!checked) {
@@ -308,7 +207,13 @@ Task<Connection::Input> Connection::read_body(Exchange& exchange) {
         const bool sent = co_await send();
         if (!sent) co_return Input::closed;
     }
-    co_return co_await parse_rest();
+    if (!exchange.route->streams) co_return co_await parse_rest();
+    if (exchange.content_length.value_or(0) <= part_bytes) {
+        const Input small = co_await parse_rest(part_bytes + 1);
+        if (small != Input::ready || reader_->is_done()) co_return small;
+    }
+    begin_stream(exchange);
+    co_return Input::ready;
 }
 
 /// Reads away a body that will not be used. False when the connection had better be closed.
@@ -318,21 +223,25 @@ Task<bool> Connection::skip_body(const Exchange& exchange) {
     if (exchange.content_length.value_or(0) > discard_limit) co_return false;
     reader_->discard_body(discard_limit);
     const Input rest = co_await parse_rest();
+    reading_.clear();
     co_return rest == Input::ready;
 }
 
-/// Feeds the parser until the body is complete.
-Task<Connection::Input> Connection::parse_rest() {
-    wait_until(limits().body_timeout);
+/// Reads until the body is complete, or `enough` of it is there.
+Task<Connection::Input> Connection::parse_rest(std::size_t enough) {
+    reading_.set(in(limits().body_timeout));
+    return parse_more(enough);
+}
+
+/// Feeds the parser until the body is complete, or `enough` of it is there.
+Task<Connection::Input> Connection::parse_more(std::size_t enough) {
     bool starved = unread().empty();
-    while (!reader_->is_done()) {
+    while (!reader_->is_done() && reader_->taken() < enough) {
         if (starved) {
             const std::size_t n = co_await read_more();
-            if (n == 0 && !expired_) co_return Input::closed;
-            if (expired_) {
-                fault_ = Error(
-                    ErrorKind::request_timeout, "request_timeout", "the body came too slowly"
-                );
+            if (n == 0 && !reading_.over) co_return Input::closed;
+            if (reading_.over) {
+                fault_ = too_slow("body");
                 co_return Input::faulty;
             }
         }
@@ -346,7 +255,7 @@ Task<Connection::Input> Connection::parse_rest() {
             co_return Input::faulty;
         }
     }
-    deadline_ = SteadyTime::max();
+    reading_.clear();
     co_return Input::ready;
 }
 
@@ -357,7 +266,7 @@ void Connection::body_fault(const error_code& ec) {
         fault_ = invalid("bad_framing", "the body's chunks are malformed");
 }
 
-/// Adds to the unread bytes. 0: the peer ended, the connection broke, or time is up (`expired_`).
+/// Adds to the unread bytes. 0: the peer ended, the connection broke, or time is up.
 Task<std::size_t> Connection::read_more() {
     if (begin_ == end_) begin_ = end_ = 0;
     if (end_ == in_.size() && begin_ > 0) {
@@ -365,6 +274,7 @@ Task<std::size_t> Connection::read_more() {
         end_ -= begin_;
         begin_ = 0;
     }
+    if (given_up_) co_return 0;
     error_code ec;
     auto token = asio::redirect_error(use_task, ec);
     auto space = asio::buffer(in_.data() + end_, in_.size() - end_);
@@ -376,7 +286,7 @@ Task<std::size_t> Connection::read_more() {
     } else {
         n = co_await socket_.async_read_some(space, token);
     }
-    if (ec || aborted_) co_return 0;
+    if (ec || aborted_ || given_up_) co_return 0;
     end_ += n;
     co_return n;
 }
@@ -390,9 +300,11 @@ Task<bool> Connection::write(Exchange& exchange, Response response) {
     options.request_id = exchange.request_id;
     options.head_only = exchange.request.method == Method::head;
     options.close = close_;
+    options.chunked = response.stream && reader_->http_1_1();
     out_.clear();
-    write_response(out_, response, options);
-    const bool sent = co_await send();
+    const bool more = write_response(out_, response, options);
+    bool sent = co_await send();
+    if (sent && more) sent = co_await send_stream(std::move(response.stream), options.chunked);
     if (!sent) {
         close_ = false;  // nothing to linger for
         co_return false;
@@ -402,7 +314,7 @@ Task<bool> Connection::write(Exchange& exchange, Response response) {
 }
 
 Task<bool> Connection::send() {
-    wait_until(limits().write_timeout);
+    writing_.set(in(limits().write_timeout));
     error_code ec;
     auto token = asio::redirect_error(use_task, ec);
     for (std::size_t sent = 0; sent < out_.size();) {
@@ -414,9 +326,9 @@ Task<bool> Connection::send() {
         } else {
             sent += co_await socket_.async_write_some(rest, token);
         }
-        if (ec || aborted_ || expired_) co_return false;
+        if (ec || aborted_ || writing_.over) co_return false;
     }
-    deadline_ = SteadyTime::max();
+    writing_.clear();
     co_return true;
 }
 
@@ -426,26 +338,26 @@ Task<void> Connection::linger() {
     error_code ec;
     if (tls_) tls_->close_notify();
     socket_.shutdown(Socket::shutdown_send, ec);
-    wait_until(linger_time);
+    reading_.set(in(linger_time));
     std::size_t left = linger_limit;
     while (!ec && left > 0) {
         begin_ = end_ = 0;
         const std::size_t n = co_await read_more();
-        if (n == 0 || expired_) co_return;
+        if (n == 0 || reading_.over) co_return;
         left -= std::min(left, n);
     }
 }
 
 void Connection::expire(SteadyTime now) {
-    if (now < deadline_) return;
-    deadline_ = SteadyTime::max();
-    expired_ = true;
+    const bool read_over = reading_.passed(now);
+    const bool write_over = writing_.passed(now);
+    if (!read_over && !write_over) return;
     error_code ignored;
     socket_.cancel(ignored);
 }
 
 void Connection::drain(SteadyTime until) {
-    if (idle_) deadline_ = std::min(deadline_, until);
+    if (idle_) reading_.at = std::min(reading_.at, until);
 }
 
 /// Whether bytes wait to be read.
@@ -466,8 +378,6 @@ void Connection::abort() {
     error_code ignored;
     socket_.close(ignored);
 }
-
-}  // namespace
 
 void serve(std::shared_ptr<Worker> worker, Socket socket, std::string peer, std::string key) {
     auto executor = worker->executor();

@@ -58,6 +58,7 @@ void apply_conditional(const Request& request, Response& response) {
     if (etag.empty() || !matches_etag(request.headers.get("If-None-Match"), etag)) return;
     response.status = 304;
     response.body.clear();
+    response.stream.reset();
     response.content_type.clear();
 }
 

@@ -6,7 +6,9 @@
 
 #include <array>
 #include <chrono>
+#include <cstdint>
 #include <iterator>
+#include <optional>
 
 namespace souk::http {
 namespace {
@@ -101,6 +103,15 @@ bool is_ours(std::string_view name) {
     });
 }
 
+void append_framing(std::string& out, const Response& response, const WireOptions& options) {
+    std::optional<std::uint64_t> length = response.body.size();
+    if (response.stream) length = response.stream->length();
+    if (length)
+        fmt::format_to(std::back_inserter(out), "Content-Length: {}\r\n", *length);
+    else if (options.chunked && !options.head_only)
+        out += "Transfer-Encoding: chunked\r\n";
+}
+
 void append_default_policy(std::string& out, const Headers& headers) {
     if (!headers.has("X-Content-Type-Options")) out += "X-Content-Type-Options: nosniff\r\n";
     if (headers.has("Cache-Control")) return;
@@ -137,7 +148,7 @@ std::string_view DateCache::at(Timestamp now) {
     return text_;
 }
 
-void write_response(std::string& out, const Response& response, const WireOptions& options) {
+bool write_response(std::string& out, const Response& response, const WireOptions& options) {
     out.reserve(out.size() + response.body.size() + 512);
     fmt::format_to(
         std::back_inserter(out),
@@ -147,8 +158,7 @@ void write_response(std::string& out, const Response& response, const WireOption
         options.date
     );
     const bool bodiless = response.status == 204 || response.status == 304;
-    if (!bodiless)
-        fmt::format_to(std::back_inserter(out), "Content-Length: {}\r\n", response.body.size());
+    if (!bodiless) append_framing(out, response, options);
     if (!response.content_type.empty()) append_field(out, "Content-Type", response.content_type);
     append_field(out, "Request-Id", options.request_id);
     append_default_policy(out, response.headers);
@@ -156,7 +166,9 @@ void write_response(std::string& out, const Response& response, const WireOption
         if (is_token(name) && !is_ours(name)) append_field(out, name, value);
     if (options.close) out += "Connection: close\r\n";
     out += "\r\n";
-    if (!bodiless && !options.head_only) out += response.body;
+    const bool has_body = !bodiless && !options.head_only;
+    if (has_body) out += response.body;
+    return has_body && response.stream != nullptr;
 }
 
 }  // namespace souk::http

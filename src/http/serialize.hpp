@@ -25,9 +25,11 @@ struct WireOptions {
     std::string_view request_id;
     bool head_only = false;  // the answer to HEAD
     bool close = false;
+    bool chunked = false;  // a stream of unknown length; else it ends with the connection
 };
 
-/// Appends to `out`. Framing fields that a handler set are dropped: the length is ours to say.
-void write_response(std::string& out, const Response& response, const WireOptions& options);
+/// Appends to `out`. Framing fields that a handler set are dropped: the length is ours to say. True
+/// when the stream's parts must follow.
+bool write_response(std::string& out, const Response& response, const WireOptions& options);
 
 }  // namespace souk::http
