@@ -86,10 +86,7 @@ read_topology() {
     while ((${#roles[@]} < ${#listed[@]})); do
         for role in "${listed[@]}"; do
             if ! among "$role" "${roles[@]}" && all_among "${calls[$role]}" "${roles[@]}"; then
-                # The edge last, because it forwards to all.
-                if [[ $role != gateway ]] || ((${#roles[@]} == ${#listed[@]} - 1)); then
-                    roles+=("$role")
-                fi
+                roles+=("$role")
             fi
         done
     done
@@ -379,7 +376,7 @@ watch() {
             echo "split: to start it again, in another terminal: ${bold}$(restart_line "$role")${plain}"
         done
         flock -u 9
-    done
+    done 2>/dev/null # the shell would tell of a killed child in its own words
 }
 
 # Only of those that this shell started itself.

@@ -64,13 +64,6 @@ def check_waits(name, service, conditions):
     expect(name, "depends_on", found, conditions)
 
 
-def wanted_peers(module, by_name):
-    """The calls that it declares; the gateway forwards to all."""
-    if module["name"] == "gateway":
-        return set(by_name) - {"gateway"}
-    return set(module["calls"])
-
-
 def check_module(service, module, by_name):
     name = module["service"]
     role = module["name"]
@@ -90,7 +83,7 @@ def check_module(service, module, by_name):
     }
     wanted = {
         peer: f"https://{by_name[peer]['service']}:{by_name[peer]['internal_port']}"
-        for peer in wanted_peers(module, by_name)
+        for peer in module["calls"]
     }
     expect(name, "peers", peers, wanted)
 
@@ -142,6 +135,9 @@ def check_certificates(service):
 def check(compose, modules):
     services = compose["services"]
     by_name = {module["name"]: module for module in modules}
+    # It sends each request on to the module that serves it.
+    expect("topology", "calls of the gateway", set(by_name["gateway"]["calls"]),
+           set(by_name) - {"gateway"})
     wanted = {module["service"] for module in modules} | SERVERS | {CERTIFICATES, "whole"}
     for name in sorted(wanted - services.keys()):
         fault(name, "is missing")

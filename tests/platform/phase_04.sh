@@ -120,6 +120,106 @@ image_copies_what_is_there() {
     done < <(awk '$1 == "COPY" && $2 !~ /^--from/ { for (i = 2; i < NF; ++i) print $i }' Dockerfile)
 }
 
+# Succeeds when file $1 holds the text $2 within a minute.
+says() {
+    local try
+    for ((try = 0; try < 600; ++try)); do
+        if grep -qF -- "$2" "$1"; then return; fi
+        sleep 0.1
+    done
+    echo "within a minute nobody said: $2"
+    cat "$1"
+    return 1
+}
+
+pid_in() { cut -d' ' -f1 "$1"; }
+
+# The session that was printed, pasted: an order that is paid.
+session_works() {
+    sed -n '/^SHOP=/,/^done$/p' "$1" >"$scratch/session.sh"
+    [[ $(bash "$scratch/session.sh") == *'"status":"paid"'* ]]
+}
+
+nothing_leaks() {
+    local dir=$1 said=$2 secret name found
+    for secret in "$dir"/services/*.secret "$dir"/certs/*.key; do
+        name=$(grep -v -- ----- "$secret" | head -n 1)
+        found=$(grep -lF -e "$name" "$said" "$dir"/logs/*.log || true)
+        [[ -z $found ]] || {
+            echo "${secret##*/} is in $found"
+            return 1
+        }
+        while IFS= read -r found; do
+            ! tr '\0' ' ' <"/proc/$found/cmdline" | grep -qF -e "$name" || {
+                echo "${secret##*/} is on the command line of $found"
+                return 1
+            }
+        done < <(cut -d' ' -f1 "$dir"/pids/*)
+    done
+    found=$(find "$dir" -path "$dir/services" -prune -o -type f -perm /077 -print)
+    [[ -z $found ]] || {
+        echo "open to others: $found"
+        return 1
+    }
+}
+
+split_shop_lives() {
+    command -v jq >/dev/null || skip 'there is no jq: .ci/deps split'
+    command -v rabbitmq-server >/dev/null || skip 'there are no servers: .ci/deps servers'
+    topology_of_the_binary
+    local dir=$scratch/split said=$scratch/said shop pid role before
+    # shellcheck disable=SC2064 # now
+    trap "deploy/local/split.sh remove '$dir'" EXIT
+    deploy/local/split.sh run --offset free "$dir" >"$said" 2>&1 &
+    shop=$!
+    says "$said" 'Stop everything'
+    session_works "$said"
+
+    # One that dies is named; the line that is offered starts it again.
+    kill -KILL "$(pid_in "$dir/pids/payment")"
+    says "$said" 'payment-service (pid'
+    says "$said" 'killed by SIGKILL'
+    eval "$(sed -n 's/.*in another terminal: //p' "$said" | tail -n 1)"
+    session_works "$said"
+
+    for role in user order gateway; do
+        before=$(pid_in "$dir/pids/$role")
+        deploy/local/split.sh restart "$dir" "$role"
+        pid=$(pid_in "$dir/pids/$role")
+        [[ $pid != "$before" && ! -e /proc/$before ]]
+    done
+    session_works "$said"
+    nothing_leaks "$dir" "$said"
+    cut -d' ' -f1 "$dir"/pids/* "$dir"/services/*.pid >"$scratch/pids"
+
+    kill -TERM "$shop"
+    wait "$shop"
+    while IFS= read -r pid; do
+        [[ ! -e /proc/$pid ]] || {
+            echo "$pid still runs after the stop"
+            return 1
+        }
+    done <"$scratch/pids"
+
+    # The data is there again, and the books agree.
+    deploy/local/split.sh start "$dir"
+    # shellcheck source=/dev/null
+    (source "$dir/env" && build/release/souk verify --settle 30 --json >"$scratch/books.json")
+    jq -e '[.. | .orders? // empty] | any' "$scratch/books.json" >/dev/null ||
+        grep -q paid "$scratch/books.json"
+}
+
+demo_and_split_say_the_same() {
+    topology_of_the_binary
+    local dir=$scratch/demo said=$scratch/demo.out pid
+    build/release/souk serve --demo --data "$dir" --port 0 --metrics-port 0 >"$said" 2>&1 &
+    pid=$!
+    # shellcheck disable=SC2064 # now
+    trap "kill $pid" EXIT
+    says "$said" 'done'
+    diff <(sed -n '/^STAMP=/,/^done$/p' "$said") <(sed -n '/^STAMP=/,/^done$/p' deploy/local/session.txt)
+}
+
 shopt -s extglob
 check static python3 'the compose file says what souk topology says' compose_agrees
 check static python3 'a fault planted in the compose file is found' compose_check_bites
@@ -127,3 +227,5 @@ check static docker-compose 'docker-compose reads the compose file' compose_is_w
 check real bash 'secrets.sh makes the secrets that the compose file reads, once' compose_secrets_are_there
 check static dpkg-query 'the image installs what the binary is linked with' image_has_what_is_linked
 check static docker 'the Dockerfile copies what is there and not ignored' image_copies_what_is_there
+check real bash 'make run-split: six processes, a death, restarts, a stop, and the data is there' split_shop_lives
+check real bash 'run-split prints the session of souk serve --demo' demo_and_split_say_the_same

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.."
 
 file=${FILE:?FILE is the data set: make replay FILE=path/to/online-retail.csv.gz}
 stack=${STACK:-embedded}
-souk=$PWD/build/${PRESET:-release}/souk
+souk=$(readlink -f "${SOUK:-build/${PRESET:-release}/souk}")
 
 if [[ $stack != embedded && $stack != servers && $stack != split ]]; then
     echo "replay: no stack '$stack'; there are: embedded, servers, split" >&2
