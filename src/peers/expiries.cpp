@@ -23,6 +23,11 @@ Expiries::Entry::~Entry() {
     entries.pop_back();
 }
 
+void Expiries::Entry::move(SteadyTime at) {
+    at_ = at;
+    if (at < expiries_->awake_at_) expiries_->wakeup_.notify();
+}
+
 void Expiries::Entry::end() {
     over_ = true;
     end_();

@@ -24,6 +24,8 @@ public:
         ~Entry();
         Entry(const Entry&) = delete;
         bool is_over() const { return over_; }
+        /// Another time than before.
+        void move(SteadyTime at);
 
     private:
         friend class Expiries;

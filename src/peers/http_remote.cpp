@@ -1,253 +1,51 @@
 #include "peers/http_remote.hpp"
 
-#include "peers/breaker.hpp"
-#include "peers/directory.hpp"
-#include "peers/retry_budget.hpp"
 #include "peers/wire.hpp"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/this_coro.hpp>
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <array>
-#include <stdexcept>
+#include <optional>
 
 namespace souk::peers {
 namespace {
 
-constexpr milliseconds least_time{10};  // a call with less does not start
-constexpr milliseconds margin{2};       // to tell the caller before its own deadline
-constexpr int most_retries = 2;
-constexpr milliseconds first_pause{20};
-constexpr milliseconds longest_pause{200};
-
-enum class Outcome : std::uint8_t { ok, error, unavailable, timeout, breaker_open, overloaded };
-constexpr std::array<std::string_view, 6> outcome_names = {
-    "ok", "error", "unavailable", "timeout", "breaker_open", "overloaded"};
-
-/// One peer's figures.
-class Figures {
+/// Keeps what the Api answered.
+class ApiAnswer final : public Judge {
 public:
-    Figures(Metrics& metrics, std::string_view peer)
-        : seconds_(metrics.histogram(
-              "peer_request_seconds",
-              "Calls to a peer, with their retries",
-              {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5},
-              {{"peer", peer}}
-          ))
-        , open_(metrics.gauge(
-              "peer_breaker_open", "1 while calls to the peer are refused", {{"peer", peer}}
-          )) {
-        for (std::size_t i = 0; i < outcome_names.size(); ++i)
-            counts_[i] = &metrics.counter(
-                "peer_requests_total",
-                "Calls to a peer",
-                {{"peer", peer}, {"outcome", outcome_names[i]}}
-            );
-        open_.set(0);
+    Verdict judge(const http::Response& answer, std::string& why) override {
+        read_ = read_answer(answer, why);
+        if (!read_) return Verdict::foreign;
+        return read_->has_value() ? Verdict::ok : Verdict::error;
     }
-    void count(Outcome outcome, microseconds taken) {
-        counts_[static_cast<std::size_t>(outcome)]->add();
-        seconds_.observe(static_cast<double>(taken.count()) / 1e6);
-    }
-    void set_open(bool open) { open_.set(open ? 1 : 0); }
+    Result<json::value> take() { return std::move(*read_); }
 
 private:
-    Histogram& seconds_;
-    Gauge& open_;
-    std::array<Counter*, outcome_names.size()> counts_{};
-};
-
-/// A way through the breaker, given back however the call ends.
-class Passage {
-public:
-    Passage(Breaker& breaker, Figures& figures, SteadyTime now)
-        : breaker_(breaker), figures_(figures), entry_(breaker.enter(now)) {}
-    ~Passage() {
-        if (!reported_) breaker_.abandoned(entry_);
-    }
-    Passage(const Passage&) = delete;
-
-    bool is_refused() const { return entry_ == Breaker::Entry::refused; }
-    bool is_probe() const { return entry_ == Breaker::Entry::probe; }
-    void report(bool failed, SteadyTime now) {
-        reported_ = true;
-        if (!failed) {
-            breaker_.succeeded(entry_, now);
-            if (is_probe()) figures_.set_open(false);
-            return;
-        }
-        breaker_.failed(entry_, now);
-        if (breaker_.is_open()) figures_.set_open(true);
-    }
-
-private:
-    Breaker& breaker_;
-    Figures& figures_;
-    Breaker::Entry entry_;
-    bool reported_ = false;
+    std::optional<Result<json::value>> read_;
 };
 
 class PooledRemote final : public HttpRemote {
 public:
-    PooledRemote(
-        RemoteOptions options,
-        std::vector<Address> addresses,
-        std::vector<Executor> threads,
-        Clock& clock,
-        Metrics& metrics,
-        Resolver& resolver
-    )
-        : options_(std::move(options)), clock_(clock), figures_(metrics, options_.module) {
-        auto publish = [this](const Endpoints& endpoints) { hand_out(endpoints); };
-        directory_ = std::make_shared<Directory>(
-            threads.front(),
-            clock,
-            resolver,
-            std::move(addresses),
-            options_.resolve_every,
-            std::move(publish)
-        );
-        auto on_failure = [directory = directory_] { directory->ask(); };
-        for (const auto& thread : threads)
-            lanes_.push_back(
-                std::make_shared<Lane>(thread, options_.lane, clock, options_.tls, on_failure)
-            );
-        directory_->start();
-    }
+    PooledRemote(std::string module, std::unique_ptr<Pool> pool)
+        : module_(std::move(module)), pool_(std::move(pool)) {}
 
     Task<Result<json::value>> call(
         std::string_view method, json::value arguments, const CallContext& ctx
     ) override {
-        const SteadyTime began = clock_.steady();
-        Outcome outcome = Outcome::timeout;
-        auto result = co_await run(method, std::move(arguments), ctx, outcome);
-        figures_.count(outcome, clock_.steady() - began);
-        co_return result;
+        auto request = std::make_shared<Outgoing>(
+            fmt::format("/internal/{}/api/{}", module_, method), json::serialize(arguments)
+        );
+        ApiAnswer answer;
+        auto done = co_await pool_->ask(std::move(request), ctx, answer);
+        if (!done) co_return done.error();
+        co_return answer.take();
     }
 
-    Task<void> stop() override {
-        for (const auto& lane : lanes_) {
-            auto stopped = lane->stop();
-            co_await asio::co_spawn(lane->executor(), std::move(stopped), use_task);
-        }
-        auto stopped = directory_->stop();
-        co_await asio::co_spawn(lanes_.front()->executor(), std::move(stopped), use_task);
-    }
+    Pool& pool() override { return *pool_; }
+    Task<void> stop() override { return pool_->stop(); }
 
 private:
-    Task<Result<json::value>> run(
-        std::string_view method, json::value arguments, const CallContext& ctx, Outcome& outcome
-    ) {
-        Executor executor = co_await asio::this_coro::executor;
-        Lane& lane = lane_of(executor);
-        if (ctx.deadline.remaining(clock_) < least_time) co_return no_time();
-        Passage passage(breaker_, figures_, clock_.steady());
-        if (passage.is_refused()) {
-            outcome = Outcome::breaker_open;
-            co_return away("is not called, for it failed lately");
-        }
-        auto call = outgoing(method, std::move(arguments), ctx);
-        if (!call) co_return invalid("bad_request", "a peer's call has a malformed field");
-        budget_.called();
-        co_return co_await try_all(lane, std::move(call), ctx.deadline.at(), passage, outcome);
-    }
-
-    Task<Result<json::value>> try_all(
-        Lane& lane,
-        std::shared_ptr<const Outgoing> call,
-        SteadyTime deadline,
-        Passage& passage,
-        Outcome& outcome
-    ) {
-        std::shared_ptr<Endpoint> avoid;
-        for (int retries = 0;; ++retries) {
-            Attempt attempt = co_await lane.attempt(call, deadline - margin, avoid);
-            if (auto answer = judge(lane, attempt, passage, outcome)) co_return std::move(*answer);
-            const bool again = may_retry(attempt, passage, retries);
-            if (!again) co_return away(attempt.why);
-            avoid = std::move(attempt.endpoint);
-            const microseconds pause =
-                lane.random_up_to(std::min(longest_pause, first_pause * (1 << retries)));
-            if (deadline - clock_.steady() - pause < least_time) co_return away(attempt.why);
-            const bool slept = co_await clock_.sleep(pause);
-            if (!slept) co_return away(attempt.why);
-        }
-    }
-
-    /// The Api's own answer, if it is one; else `attempt.why` says what happened.
-    std::optional<Result<json::value>> judge(
-        Lane& lane, Attempt& attempt, Passage& passage, Outcome& outcome
-    ) {
-        std::optional<Result<json::value>> answer;
-        if (attempt.end == Attempt::End::answered) {
-            answer = read_answer(attempt.response, attempt.why);
-            attempt.blames_peer = !answer;
-        }
-        if (answer) {
-            attempt.endpoint->succeeded();
-            passage.report(false, clock_.steady());
-            outcome = answer->has_value() ? Outcome::ok : Outcome::error;
-            return answer;
-        }
-        if (attempt.blames_peer) {
-            lane.report_failure(*attempt.endpoint);
-            passage.report(true, clock_.steady());
-        }
-        const bool full = attempt.end == Attempt::End::refused;
-        outcome = full ? Outcome::overloaded : Outcome::unavailable;
-        return std::nullopt;
-    }
-
-    /// After silence there is no time left; who waits for a connection had better not come back.
-    bool may_retry(const Attempt& attempt, const Passage& passage, int retries) {
-        const bool tried = attempt.endpoint != nullptr && !attempt.is_late();
-        if (!tried || retries == most_retries || passage.is_probe() || breaker_.is_open())
-            return false;
-        return budget_.take(clock_.steady());
-    }
-
-    std::shared_ptr<const Outgoing> outgoing(
-        std::string_view method, json::value arguments, const CallContext& ctx
-    ) const {
-        auto call = std::make_shared<Outgoing>(
-            fmt::format("/internal/{}/api/{}", options_.module, method),
-            call_headers(ctx, options_.peer_key),
-            json::serialize(arguments)
-        );
-        if (!http::is_clean(call->target, call->headers)) return nullptr;
-        return call;
-    }
-
-    Lane& lane_of(const Executor& executor) const {
-        for (const auto& lane : lanes_)
-            if (lane->executor() == executor) return *lane;
-        throw std::logic_error("a peer is called from a context that it was not told of");
-    }
-
-    /// On the directory's thread.
-    void hand_out(const Endpoints& endpoints) {
-        for (const auto& lane : lanes_)
-            asio::post(lane->executor(), [lane, endpoints] { lane->set_endpoints(endpoints); });
-    }
-
-    Error away(std::string_view why) const {
-        return unavailable("peer_unavailable", fmt::format("{}: {}", options_.module, why));
-    }
-
-    static Error no_time() {
-        return Error(ErrorKind::timeout, "timeout", "too little time is left to call a peer");
-    }
-
-    const RemoteOptions options_;
-    Clock& clock_;
-    Figures figures_;
-    Breaker breaker_;
-    RetryBudget budget_;
-    std::vector<std::shared_ptr<Lane>> lanes_;
-    std::shared_ptr<Directory> directory_;
+    const std::string module_;
+    std::unique_ptr<Pool> pool_;
 };
 
 }  // namespace
@@ -259,16 +57,11 @@ Result<std::unique_ptr<HttpRemote>> HttpRemote::make(
     Metrics& metrics,
     Resolver& resolver
 ) {
-    auto addresses = parse_addresses(options.addresses);
-    if (!addresses) return addresses.error();
-    const bool secure = std::any_of(addresses->begin(), addresses->end(), [](const Address& one) {
-        return one.tls;
-    });
-    if (secure && !options.tls)
-        return invalid("peer_tls", options.module + ": https needs certificates");
-    std::unique_ptr<HttpRemote> made = std::make_unique<PooledRemote>(
-        std::move(options), std::move(*addresses), std::move(threads), clock, metrics, resolver
-    );
+    std::string module = options.module;
+    auto pool = Pool::make(std::move(options), std::move(threads), clock, metrics, resolver);
+    if (!pool) return pool.error();
+    std::unique_ptr<HttpRemote> made =
+        std::make_unique<PooledRemote>(std::move(module), std::move(*pool));
     return made;
 }
 

@@ -7,12 +7,33 @@
 #include <boost/container/small_vector.hpp>
 
 #include <algorithm>
+#include <utility>
 
 namespace souk::peers {
 namespace {
 
 // Who gave the peer less time than this learns nothing about it from its silence.
 constexpr milliseconds patience{100};
+// An answer up to this is read whole before anybody hears of it, so that it may be asked for again.
+constexpr std::size_t whole_bytes = 64 * 1024;
+
+/// All of a request, or all but its body when that streams: then the peer is told no deadline, for
+/// nobody knows yet when its time begins.
+std::string request_bytes(const Outgoing& call, const Endpoint& endpoint, microseconds left) {
+    std::string bytes;
+    const auto host = endpoint.address.host_field();
+    if (call.stream) {
+        http::write_streamed_head(
+            bytes, call.method, call.target, host, call.headers, call.stream->length()
+        );
+        return bytes;
+    }
+    const auto left_ms = std::chrono::floor<milliseconds>(std::max(left, microseconds(0)));
+    auto headers = call.headers;
+    headers.add(field::deadline, std::to_string(left_ms.count()));
+    http::write_request(bytes, call.method, call.target, host, headers, call.body);
+    return bytes;
+}
 
 }  // namespace
 
@@ -49,7 +70,14 @@ public:
         link_ = std::make_unique<Link>(lane_->executor_, lane_->options_.answer_bytes);
         ++slot_->open;
     }
+    Lease(Lease&& other) noexcept
+        : lane_(std::move(other.lane_))
+        , slot_(std::move(other.slot_))
+        , link_(std::move(other.link_))
+        , kept_(other.kept_)
+        , done_(other.done_) {}
     ~Lease() {
+        if (!slot_) return;  // moved from
         --slot_->endpoint->in_flight;
         const bool keep = done_ && !slot_->gone && !lane_->stopped_ && link_->connection.is_open();
         if (keep) {
@@ -60,10 +88,10 @@ public:
         }
         lane_->wake_one();
     }
-    Lease(const Lease&) = delete;
 
     http::ClientConnection& connection() { return link_->connection; }
     Endpoint& endpoint() { return *slot_->endpoint; }
+    Lane& lane() { return *lane_; }
     bool was_kept() const { return kept_; }
     /// An exchange ended in order: the connection may serve again.
     void set_done() { done_ = true; }
@@ -109,6 +137,85 @@ private:
     bool woken_ = false;
     bool heard_ = false;
 };
+
+/// The body of a request on its way: while its source is asked, the source's own limits hold;
+/// while it is sent, the lane's; when all of it was sent, the time for the answer begins.
+class Lane::Upload final : public http::BodyStream {
+public:
+    Upload(
+        std::shared_ptr<http::BodyStream> source,
+        Expiries::Entry& limit,
+        microseconds for_answer,
+        Lane& lane
+    )
+        : source_(std::move(source)), limit_(&limit), for_answer_(for_answer), lane_(lane) {}
+    /// The limit is gone, or another's. Before that, `lane` cannot go.
+    void forget_limit() { limit_ = nullptr; }
+
+    Task<Result<std::string>> read() override {
+        if (limit_ != nullptr) limit_->move(SteadyTime::max());
+        auto part = co_await source_->read();
+        if (limit_ == nullptr) co_return part;
+        const bool end = part && part->empty();
+        // Who takes no part of it for so long would not answer in time, either.
+        const microseconds to_send =
+            std::min<microseconds>(for_answer_, lane_.options_.part_timeout);
+        limit_->move(lane_.clock_.steady() + (end ? for_answer_ : to_send));
+        co_return part;
+    }
+    std::optional<std::uint64_t> length() const override { return source_->length(); }
+
+private:
+    std::shared_ptr<http::BodyStream> source_;
+    Expiries::Entry* limit_;
+    const microseconds for_answer_;
+    Lane& lane_;
+};
+
+/// The body of a long answer, with the connection that it comes on.
+class Lane::Download final : public http::BodyStream {
+public:
+    Download(Lease lease, std::optional<std::uint64_t> length)
+        : lease_(std::move(lease)), length_(length) {}
+
+    Task<Result<std::string>> read() override {
+        if (!lease_) co_return std::string();
+        Lane& lane = lease_->lane();
+        auto& connection = lease_->connection();
+        const SteadyTime until = lane.clock_.steady() + lane.options_.part_timeout;
+        std::optional<Expiries::Entry> limit;
+        limit.emplace(*lane.expiries_, until, [&connection] { connection.close(); });
+        auto part = co_await connection.read_part();
+        limit.reset();
+        if (part && !part->empty()) co_return part;
+        if (part)
+            lease_->set_done();
+        else
+            lane.report_failure(lease_->endpoint());
+        lease_.reset();
+        co_return part;
+    }
+    std::optional<std::uint64_t> length() const override { return length_; }
+
+private:
+    std::optional<Lease> lease_;  // none at the end
+    const std::optional<std::uint64_t> length_;
+};
+
+namespace {
+
+/// What an answer to HEAD says of the body that it does not have.
+class NoBody final : public http::BodyStream {
+public:
+    explicit NoBody(std::optional<std::uint64_t> length) : length_(length) {}
+    Task<Result<std::string>> read() override { co_return std::string(); }
+    std::optional<std::uint64_t> length() const override { return length_; }
+
+private:
+    const std::optional<std::uint64_t> length_;
+};
+
+}  // namespace
 
 Lane::Lane(
     Executor executor,
@@ -164,11 +271,12 @@ Task<Attempt> Lane::attempt(
 }
 
 Task<Attempt> Lane::use(Lease& lease, std::shared_ptr<const Outgoing> call, SteadyTime until) {
-    if (lease.was_kept()) {
+    // What can be sent once only does not meet the end of a kept connection.
+    if (lease.was_kept() && !call->stream) {
         Attempt made = co_await converse(lease, call, until);
         // The server's idle limit may have met our request on its way: once more, on a fresh one.
         const bool stale = made.end == Attempt::End::failed && !lease.connection().answered();
-        if (!stale) co_return made;
+        if (!stale || !call->repeatable) co_return made;
     }
     auto fault = co_await connect(lease, until);
     if (fault) co_return std::move(*fault);
@@ -183,19 +291,17 @@ Task<std::optional<Attempt>> Lane::connect(Lease& lease, SteadyTime until) {
     auto tls = endpoint.address.tls ? tls_ : nullptr;
     auto done = co_await connection.connect(endpoint.at, std::move(tls), endpoint.address.host);
     std::optional<Attempt> fault;
-    if (!done) fault.emplace(Attempt::End::failed, "cannot connect: " + done.error().detail);
+    if (!done) {
+        fault.emplace(Attempt::End::failed, "cannot connect: " + done.error().detail);
+        fault->sent = false;
+    }
     co_return fault;
 }
 
 Task<Attempt> Lane::converse(Lease& lease, std::shared_ptr<const Outgoing> call, SteadyTime until) {
+    if (call->forwarded) co_return co_await relay(lease, std::move(call), until);
     auto& connection = lease.connection();
-    const auto left =
-        std::chrono::floor<milliseconds>(std::max(until - clock_.steady(), microseconds(0)));
-    auto headers = call->headers;
-    headers.add(field::deadline, std::to_string(left.count()));
-    std::string bytes;
-    const auto host = lease.endpoint().address.host_field();
-    http::write_request(bytes, http::Method::post, call->target, host, headers, call->body);
+    const auto bytes = request_bytes(*call, lease.endpoint(), until - clock_.steady());
     Expiries::Entry limit(*expiries_, until, [&connection] { connection.close(); });
     auto response = co_await connection.exchange(bytes, false);
     if (response) {
@@ -204,6 +310,52 @@ Task<Attempt> Lane::converse(Lease& lease, std::shared_ptr<const Outgoing> call,
     }
     if (limit.is_over()) co_return Attempt(Attempt::End::late, "no answer came in time");
     co_return Attempt(Attempt::End::failed, std::move(response.error().detail));
+}
+
+Task<Attempt> Lane::relay(Lease& lease, std::shared_ptr<const Outgoing> call, SteadyTime until) {
+    auto& connection = lease.connection();
+    const microseconds left = until - clock_.steady();
+    const auto bytes = request_bytes(*call, lease.endpoint(), left);
+    Expiries::Entry limit(*expiries_, until, [&connection] { connection.close(); });
+    std::shared_ptr<Upload> upload;
+    if (call->stream) upload = std::make_shared<Upload>(call->stream, limit, left, *this);
+    const bool head_only = call->method == http::Method::head;
+    auto response = co_await connection.begin(bytes, upload, head_only);
+    if (upload) {
+        upload->forget_limit();
+        limit.move(clock_.steady() + left);
+    }
+    if (response) response = co_await receive(lease, std::move(*response), head_only);
+    if (response) co_return Attempt(std::move(*response));
+    if (const auto& fault = connection.body_fault()) {
+        Attempt made(Attempt::End::no_body, "the request's body cannot be read");
+        made.body_fault = fault;
+        co_return made;
+    }
+    if (limit.is_over()) co_return Attempt(Attempt::End::late, "no answer came in time");
+    co_return Attempt(Attempt::End::failed, std::move(response.error().detail));
+}
+
+/// A short answer whole, of a long one what it takes to read it.
+Task<Result<http::Response>> Lane::receive(Lease& lease, http::Response head, bool head_only) {
+    auto& connection = lease.connection();
+    // Where the connection's end ends the body, nobody knows whether it was cut off.
+    if (!connection.is_framed()) co_return unavailable("broken", "an answer without a length");
+    const auto length = connection.answer_length();
+    const bool is_long = !connection.is_complete() && length.value_or(SIZE_MAX) > whole_bytes;
+    if (is_long) {
+        head.stream = std::make_shared<Download>(std::move(lease), length);
+        co_return head;
+    }
+    for (;;) {
+        auto part = co_await connection.read_part();
+        if (!part) co_return part.error();
+        if (part->empty()) break;
+        head.body += *part;
+    }
+    lease.set_done();
+    if (head_only) head.stream = std::make_shared<NoBody>(length);
+    co_return head;
 }
 
 /// A slot with room, when there is one at last.

@@ -22,15 +22,31 @@ struct LaneOptions {
     std::size_t answer_bytes = std::size_t{8} << 20;
     milliseconds connect_timeout{500};
     milliseconds idle_timeout{30'000};  // less than the server's own
+    milliseconds part_timeout{30'000};  // of a body that streams: for its next part, either way
 };
 
 /// A request but for its Host and Souk-Deadline-Ms.
 struct Outgoing {
-    Outgoing(std::string target, http::Headers headers, std::string body)
-        : target(std::move(target)), headers(std::move(headers)), body(std::move(body)) {}
+    /// A call of an Api.
+    Outgoing(std::string target, std::string body)
+        : target(std::move(target)), body(std::move(body)) {
+        headers.add("Content-Type", "application/json");
+    }
+    /// Somebody else's request. Its answer comes as soon as its head is there.
+    Outgoing(http::Method method, std::string target, http::Headers headers)
+        : method(method)
+        , target(std::move(target))
+        , headers(std::move(headers))
+        , forwarded(true)
+        , repeatable(false) {}
+
+    http::Method method = http::Method::post;
     std::string target;
     http::Headers headers;
     std::string body;
+    std::shared_ptr<http::BodyStream> stream;  // instead of `body`; can be sent once only
+    bool forwarded = false;
+    bool repeatable = true;  // also when it may have executed
 };
 
 /// What became of one try.
@@ -40,6 +56,7 @@ struct Attempt {
         failed,   // it may have executed
         late,     // no answer in time; it may have executed
         refused,  // too many calls wait already: nothing was sent
+        no_body,  // what was to be sent could not be read: body_fault
     };
     Attempt(End end, std::string why) : end(end), why(std::move(why)) {}
     explicit Attempt(http::Response response) : end(End::answered), response(std::move(response)) {}
@@ -49,6 +66,8 @@ struct Attempt {
     bool is_late() const { return end == End::late; }
 
     std::shared_ptr<Endpoint> endpoint;  // null when none was chosen
+    std::optional<Error> body_fault;
+    bool sent = true;  // something of it
     bool blames_peer = false;
 };
 
@@ -66,7 +85,9 @@ public:
 
     const Executor& executor() const { return executor_; }
     void set_endpoints(const Endpoints& endpoints);
-    /// One try, or two when a kept connection turns out to have been closed. `avoid` is chosen only
+    /// One try, or two when a kept connection turns out to have been closed before it answered and
+    /// the request may be repeated. The time of a request whose body streams starts with the end of
+    /// the body; until then, LaneOptions::part_timeout holds. `avoid` is chosen only
     /// when there is nobody else.
     Task<Attempt> attempt(
         std::shared_ptr<const Outgoing> call, SteadyTime until, std::shared_ptr<Endpoint> avoid
@@ -83,6 +104,8 @@ private:
     struct Slot;
     class Lease;
     class Waiter;
+    class Upload;
+    class Download;
     using SlotPtr = std::shared_ptr<Slot>;
 
     struct Claim {
@@ -96,6 +119,8 @@ private:
     Task<Attempt> use(Lease& lease, std::shared_ptr<const Outgoing> call, SteadyTime until);
     Task<std::optional<Attempt>> connect(Lease& lease, SteadyTime until);
     Task<Attempt> converse(Lease& lease, std::shared_ptr<const Outgoing> call, SteadyTime until);
+    Task<Attempt> relay(Lease& lease, std::shared_ptr<const Outgoing> call, SteadyTime until);
+    Task<Result<http::Response>> receive(Lease& lease, http::Response head, bool head_only);
     std::optional<Claim> refusal() const;
     SlotPtr choose(const Endpoint* avoid);
     bool has_room(const Slot& slot) const;

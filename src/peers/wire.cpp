@@ -30,12 +30,18 @@ std::optional<Error> read_problem(const http::Response& response) {
 http::Headers call_headers(const CallContext& context, std::string_view peer_key) {
     http::Headers headers;
     headers.add("Content-Type", "application/json");
+    add_call_fields(headers, context, peer_key);
+    return headers;
+}
+
+void add_call_fields(
+    http::Headers& headers, const CallContext& context, std::string_view peer_key
+) {
     if (!context.identity_token.empty()) headers.add(field::identity, context.identity_token);
     if (!peer_key.empty()) headers.add(field::peer_key, peer_key);
     if (!context.request_id.empty()) headers.add("Request-Id", context.request_id);
     const auto trace = child_traceparent(context.traceparent);
     if (!trace.empty()) headers.add("traceparent", trace);
-    return headers;
 }
 
 std::string child_traceparent(std::string_view traceparent) {
