@@ -194,6 +194,10 @@ Client::~Client() {
 }
 Client::Client(Client&&) noexcept = default;
 
+std::vector<std::string> Client::peer_names() const {
+    return state_->connection.peer_names();
+}
+
 Task<Result<Response>> Client::send(
     Method method,
     std::string target,

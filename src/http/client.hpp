@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace souk::http {
 
@@ -37,6 +38,8 @@ public:
         Clock& clock,
         Deadline deadline
     );
+    /// Of the certificate that the server of the last connection showed; empty without TLS.
+    std::vector<std::string> peer_names() const;
 
 private:
     struct State;

@@ -352,6 +352,10 @@ bool ClientConnection::answered() const {
     return state_->answered;
 }
 
+std::vector<std::string> ClientConnection::peer_names() const {
+    return state_->tls ? state_->tls->peer_names() : std::vector<std::string>();
+}
+
 bool ClientConnection::is_current() const {
     return !state_->tls || state_->certificates->is_current(*state_->tls);
 }

@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace souk::http {
 
@@ -59,6 +60,8 @@ public:
     bool answered() const;
     /// Whether the certificates it was made with are still those that hold.
     bool is_current() const;
+    /// Of the certificate that the server showed last; empty without TLS.
+    std::vector<std::string> peer_names() const;
     void close();
 
 private:
