@@ -136,7 +136,7 @@ identity_token() {
     [[ -s $dir/identity.der ]] || {
         (
             printf '\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20'
-            base64 -d <"$dir/certs/identity.key"
+            (tr -d '\n=' <"$dir/certs/identity.key" | tr -- '-_' '+/' && printf '=') | base64 -d
         ) >"$dir/identity.der"
     }
     x=$(openssl pkey -inform DER -in "$dir/identity.der" -pubout -outform DER | tail -c 32 | base64url)
@@ -227,7 +227,7 @@ tests/support/services.sh start --owner $$ "$dir/services" >&2
 # shellcheck source=/dev/null
 source "$dir/services/env"
 "$souk" dev-certs "$dir/certs" >/dev/null
-od -An -N32 -tx1 /dev/urandom | tr -d ' \n' >"$dir/peer.key"
+openssl rand 32 | base64url >"$dir/peer.key"
 step 'the whole shop, and the parts that are asked, twice'
 free_port
 launch whole --port "$port"
