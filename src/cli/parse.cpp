@@ -1,6 +1,8 @@
 // The grammar of the command line. CLI11 is slow to compile: it is included here only.
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
+#include "host/deployments.hpp"
+#include "host/registry.hpp"
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
@@ -25,6 +27,11 @@ Examples:
   souk topology                        what the shop is made of
   souk verify                          whether the books agree with each other
   souk doctor                          whether all that is configured works
+  souk serve --modules=order           one of the processes of a split shop
+
+Where the shop is: seed, verify and events work on the shop in --data, beside its server or without
+one. When any of peers.* is set they go to each module's process instead, with the certificate that
+internal.certificate_file names (operator.crt of `souk dev-certs`) or the peers' shared key.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.)";
 
@@ -108,8 +115,20 @@ private:
             ->trigger_on_parse();
     }
 
+    /// The gateway and every module.
+    static std::vector<std::string> role_names() {
+        std::vector<std::string> names;
+        for (const host::Deployment& one : host::deployments(souk::modules()))
+            names.push_back(one.role);
+        return names;
+    }
+
     static void add_modules(CLI::App* command, std::vector<std::string>& modules) {
-        command->add_option("--modules", modules, "Load only these, comma-separated [all]")
+        const std::string roles = fmt::format("{}", fmt::join(role_names(), ", "));
+        command
+            ->add_option(
+                "--modules", modules, "Load only these of " + roles + "; comma-separated [all]"
+            )
             ->delimiter(',')
             ->type_name("A,B");
     }
@@ -118,7 +137,13 @@ private:
         CLI::App* command = add("serve", "Run the shop", [this] { return cli::serve(serve_); });
         add_common(command, serve_.common);
         add_modules(command, serve_.modules);
-        add_setting(command, serve_.common, "--port", "http.port", "Public port, 0: any [3000]");
+        add_setting(
+            command,
+            serve_.common,
+            "--port",
+            "http.port",
+            "Public port, 0: any [3000, or that of the module]"
+        );
         add_setting(
             command,
             serve_.common,
@@ -126,12 +151,21 @@ private:
             "metrics.port",
             "Port of metrics and probes, 0: any [9090]"
         );
-        command->add_flag(
-            "--demo",
-            serve_.demo,
-            "Fill an empty shop with products, make an admin, show a session to paste"
+        command
+            ->add_flag(
+                "--demo",
+                serve_.demo,
+                "Fill an empty shop with products, make an admin, show a session to paste"
+            )
+            ->excludes("--modules");  // products and accounts belong to two of them
+        command->footer(
+            "\nA part of the shop stands on PostgreSQL, RabbitMQ and Redis, and finds the others "
+            "by\n"
+            "[peers] and [internal] in the configuration. `souk topology` shows ports and who "
+            "calls\n"
+            "whom, `souk dev-certs` makes certificates, `souk doctor` tries it all.\n"
+            "SIGTERM or Ctrl-C stops it in order; a second one at once."
         );
-        command->footer("\nSIGTERM or Ctrl-C stops it in order; a second one at once.");
     }
 
     void add_migrate() {
@@ -192,10 +226,10 @@ private:
         command->add_flag("--json", dev_certs_.as_json, "For programs");
         command->footer(
             "\nMakes what is missing: an authority (ca), a certificate for the gateway, each "
-            "module "
-            "and the operator's commands, and the key with which the gateway says who asks "
-            "(identity). What is there stays. They hold for a year and for this machine: in "
-            "production take certificates from elsewhere."
+            "module\n"
+            "and the operator's commands, and the key with which the gateway says who asks\n"
+            "(identity). What is there stays. They hold for a year and for this machine; in\n"
+            "production take certificates from elsewhere. Exits 1 when one has expired or is bad."
         );
     }
 
