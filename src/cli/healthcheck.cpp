@@ -28,6 +28,13 @@ std::int64_t metrics_port(const host::Config& config) {
     return config.integer("metrics.port");
 }
 
+/// Where this machine reaches the metrics listener.
+std::string metrics_host(const host::Config& config) {
+    const std::string& address = config.text("metrics.address");
+    if (address == "0.0.0.0" || address == "::") return "127.0.0.1";
+    return address.find(':') == std::string::npos ? address : fmt::format("[{}]", address);
+}
+
 Task<int> check(Executor executor, std::string url) {
     const std::size_t scheme = url.find("://");
     const std::size_t slash = scheme == std::string::npos ? scheme : url.find('/', scheme + 3);
@@ -52,7 +59,8 @@ int healthcheck(const HealthcheckOptions& options) {
     if (url.empty()) {
         auto config = load_config(options.common);
         if (!config) return report(config.error());
-        url = fmt::format("http://127.0.0.1:{}/health/ready", metrics_port(*config));
+        url =
+            fmt::format("http://{}:{}/health/ready", metrics_host(*config), metrics_port(*config));
     }
     int code = exit_failed;
     host::run_task([&](Executor executor) -> Task<void> { code = co_await check(executor, url); });
