@@ -111,6 +111,16 @@ std::string Wire::rest() {
     return std::exchange(buffer_, {});
 }
 
+std::string Wire::some() {
+    if (buffer_.empty()) fill();
+    return std::exchange(buffer_, {});
+}
+
+std::size_t Wire::try_send(std::string_view bytes) {
+    const auto n = ::send(fd_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    return n > 0 ? static_cast<std::size_t>(n) : 0;
+}
+
 bool Wire::closed() {
     return rest().empty();
 }

@@ -85,6 +85,10 @@ public:
     std::string response(bool head_only = false);
     /// All until the server closes.
     std::string rest();
+    /// What is there, or comes next; empty at the end.
+    std::string some();
+    /// As much of it as the socket takes without waiting.
+    std::size_t try_send(std::string_view bytes);
     bool closed();
     void shutdown_send();
     void reset();                                  // closes with RST
