@@ -286,7 +286,7 @@ start_all() {
             die "port $taken, which is for ${service[$role]}, is taken; choose others: OFFSET=100"
     done
     start_servers
-    mkdir -p "$dir/logs" "$dir/operator"
+    mkdir -p "$dir/operator"
     "$souk" dev-certs "$dir/certs" >/dev/null
     write_env
     for role in "${roles[@]}"; do start_one "$role"; done
@@ -428,11 +428,11 @@ greet() {
 }
 
 run() {
-    exec 8>"$dir/run.lock"
-    flock -n 8 || die "the shop in $dir is already in the foreground of another terminal"
     follower=
     trap leave EXIT
     trap 'exit 0' INT TERM
+    # The terminal is gone, and with it where to say anything.
+    trap 'exec >>"$dir/logs/split.log" 2>&1; exit 0' HUP
     start_all
     fill_when_empty
     greet
@@ -444,7 +444,7 @@ run() {
 # shellcheck disable=SC2317 # called by a trap
 leave() {
     local code=$?
-    trap '' INT TERM
+    trap '' INT TERM HUP
     echo
     say 'stopping the six, then the servers (a moment)'
     flock 9
@@ -477,12 +477,16 @@ done
 [[ -x $souk ]] || die 'there is no binary: make build'
 umask 077
 if [[ $command == run || $command == start ]]; then
-    mkdir -p "$1/pids"
+    mkdir -p "$1/pids" "$1/logs"
     : >"$1/$marker"
 elif [[ ! -e $1/$marker ]]; then
     die "$1 is no folder of a split shop; make it with: $0 start $1"
 fi
 dir=$(readlink -f "$1")
+if [[ $command == run ]]; then
+    exec 8>"$dir/run.lock"
+    flock -n 8 || die "the shop in $dir runs already, in another terminal"
+fi
 exec 9>"$dir/lock"
 flock 9
 read_offset
