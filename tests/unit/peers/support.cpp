@@ -267,6 +267,21 @@ Caller::~Caller() {
     loop_.end();
 }
 
+namespace {
+
+Task<Result<http::Response>> forward_with(
+    Pool& pool, std::shared_ptr<Outgoing> request, CallContext context
+) {
+    co_return co_await pool.forward(std::move(request), context);
+}
+
+}  // namespace
+
+Result<http::Response> Caller::forward(std::shared_ptr<Outgoing> request) {
+    auto task = forward_with(remote_->pool(), std::move(request), context());
+    return start(loop_.executor(), std::move(task)).get();
+}
+
 void Caller::stop() {
     asio::co_spawn(loop_.executor(), remote_->stop(), asio::use_future).get();
 }

@@ -164,6 +164,7 @@ public:
     );
     Result<json::value> call(std::string method, milliseconds within = milliseconds(5'000));
     Result<json::value> call(std::string method, CallContext context);
+    Result<http::Response> forward(std::shared_ptr<Outgoing> request);
     void stop();
     std::string metrics() const { return metrics_->expose(); }
     CallContext context(milliseconds within = milliseconds(5'000)) const;
