@@ -8,7 +8,6 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -68,36 +67,16 @@ bool is_tcp_listener(const Descriptor& socket) {
            option_of(socket, SO_PROTOCOL) == IPPROTO_TCP;
 }
 
-Descriptor copy_of(const Descriptor& socket) {
-    return Descriptor(::fcntl(socket.get(), F_DUPFD_CLOEXEC, 0));
-}
-
 /// Its own, so that two threads may accept on one socket.
 Result<Acceptor> acceptor_of(const Executor& executor, const Descriptor& socket) {
     error_code ec;
     Acceptor acceptor(executor);
-    auto copy = copy_of(socket);
+    auto copy = socket.copy();
     const Protocol protocol(option_of(socket, SO_DOMAIN), IPPROTO_TCP);
     acceptor.assign(protocol, copy.get(), ec);
     if (ec) return cannot_listen("a socket", ec.message());
     copy.release();
     return acceptor;
-}
-
-/// Which file a path names, to tell ours from a successor's of the same name.
-struct FileId {
-    bool operator==(const FileId&) const = default;
-    dev_t device = 0;
-    ino_t inode = 0;
-};
-
-FileId id_of(const std::filesystem::path& path) {
-    FileId out;
-    struct stat info {};
-    if (::lstat(path.c_str(), &info) != 0) return out;
-    out.device = info.st_dev;
-    out.inode = info.st_ino;
-    return out;
 }
 
 /// Removes the socket file of a process that died; refuses when somebody still answers there.
@@ -174,7 +153,7 @@ public:
     std::vector<Descriptor> descriptors() const override {
         std::vector<Descriptor> out;
         for (const Descriptor& socket : sockets_)
-            out.push_back(copy_of(socket));
+            out.push_back(socket.copy());
         return out;
     }
 
@@ -189,7 +168,7 @@ public:
             co_await asio::co_spawn(worker->executor(), std::move(drained), use_task);
         }
         if (workers_.empty() || options_.unix_socket.empty()) co_return;
-        if (id_of(options_.unix_socket) != unix_id_) co_return;  // a successor's
+        if (file_id(options_.unix_socket) != unix_id_) co_return;  // a successor's
         error_code ignored;
         std::filesystem::remove(options_.unix_socket, ignored);
     }
@@ -250,7 +229,7 @@ private:
         threads_.resize(1, threads_.front());
         auto acceptor = open_unix(threads_.front(), options_.unix_socket, options_.replace);
         if (!acceptor) return acceptor.error();
-        unix_id_ = id_of(options_.unix_socket);
+        unix_id_ = file_id(options_.unix_socket);
         std::vector<Acceptor> acceptors;
         acceptors.push_back(std::move(*acceptor));
         start(std::move(acceptors));

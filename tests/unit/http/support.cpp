@@ -14,7 +14,12 @@
 namespace souk::http::test {
 
 TestServer::TestServer(
-    Routes routes, ServerOptions options, Edge* edge, Clock* clock, std::size_t threads
+    Routes routes,
+    ServerOptions options,
+    Edge* edge,
+    Clock* clock,
+    std::size_t threads,
+    std::vector<Descriptor> adopted
 )
     : clock_(clock ? clock : &base::system_clock()), metrics_(observe::make_metrics()) {
     options.name = "public";
@@ -24,7 +29,7 @@ TestServer::TestServer(
     for (std::size_t i = 0; i < threads; ++i)
         executors.push_back(loops_.emplace_back(std::make_unique<Loop>())->executor());
     server_ = make_server(std::move(options), executors, router_, edge, *clock_, *metrics_);
-    auto listening = server_->listen();
+    auto listening = adopted.empty() ? server_->listen() : server_->adopt(std::move(adopted));
     if (!listening) throw std::runtime_error(listening.error().detail);
 }
 

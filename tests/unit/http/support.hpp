@@ -52,12 +52,14 @@ public:
         ServerOptions options = {},
         Edge* edge = nullptr,
         Clock* clock = nullptr,
-        std::size_t threads = 1
+        std::size_t threads = 1,
+        std::vector<Descriptor> adopted = {}  // instead of listening itself
     );
     ~TestServer();
 
     std::uint16_t port() const { return server_->port(); }
     Executor executor() { return loops_.front()->executor(); }
+    Server& server() { return *server_; }
     void stop(milliseconds within = milliseconds(5'000));
     std::string metrics() const { return metrics_->expose(); }
     Clock& clock() { return *clock_; }
