@@ -46,30 +46,48 @@ Result<void> write_pid(int fd) {
 
 }  // namespace
 
-Result<DataFolder> DataFolder::lock(fs::path dir) {
+Result<DataFolder> DataFolder::join(fs::path dir) {
     if (auto made = make_private(dir); !made) return made.error();
-    const fs::path file = dir / "souk.lock";
-    const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0) return folder_error(file, std::strerror(errno));
-    DataFolder folder(std::move(dir), fd);  // closes fd on every way out
-    if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    return DataFolder(std::move(dir));
+}
+
+Result<DataFolder> DataFolder::lock(fs::path dir) {
+    auto folder = join(std::move(dir));
+    if (!folder) return folder.error();
+    if (auto owned = folder->own(); !owned) return owned.error();
+    return folder;
+}
+
+Result<void> DataFolder::own() {
+    const fs::path file = dir_ / "souk.lock";
+    http::Descriptor lock(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (lock.get() < 0) return folder_error(file, std::strerror(errno));
+    if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
         if (errno != EWOULDBLOCK) return folder_error(file, std::strerror(errno));
         return unavailable(
             "data_locked",
             fmt::format(
                 "process {} is using the shop in {}: stop it first, or choose "
                 "another folder with --data",
-                read_pid(fd),
-                folder.path().string()
+                read_pid(lock.get()),
+                dir_.string()
             )
         );
     }
-    if (auto written = write_pid(fd); !written) return written.error();
-    return folder;
+    lock_ = std::move(lock);
+    return write_pid(lock_.get());
 }
 
-DataFolder::~DataFolder() {
-    if (lock_fd_ >= 0) ::close(lock_fd_);
+Result<void> DataFolder::own(http::Descriptor lock) {
+    const http::FileId file = http::file_id(dir_ / "souk.lock");
+    if (file.inode == 0 || http::file_id(lock) != file)
+        return invalid("data_folder", "the lock that was handed over is not this folder's");
+    lock_ = std::move(lock);
+    return write_pid(lock_.get());
+}
+
+http::Descriptor DataFolder::lock_copy() const {
+    return lock_.copy();
 }
 
 Result<fs::path> module_folder(const fs::path& root, std::string_view module) {
@@ -79,19 +97,24 @@ Result<fs::path> module_folder(const fs::path& root, std::string_view module) {
     return dir;
 }
 
-Result<void> DataFolder::announce(std::uint16_t port, std::uint16_t metrics_port) const {
-    return write_private_file(
+Result<void> DataFolder::announce(std::uint16_t port, std::uint16_t metrics_port) {
+    auto written = write_private_file(
         dir_ / "souk.json",
         fmt::format(
             "{{\"pid\":{},\"port\":{},\"metrics_port\":{}}}\n", ::getpid(), port, metrics_port
         )
     );
+    announced_ = http::file_id(dir_ / "souk.json");
+    socket_ = http::file_id(dir_ / "souk.sock");
+    return written;
 }
 
 void DataFolder::withdraw() const {
     std::error_code ignored;
-    fs::remove(dir_ / "souk.json", ignored);
-    fs::remove(dir_ / "souk.sock", ignored);
+    const fs::path announced = dir_ / "souk.json";
+    const fs::path socket = dir_ / "souk.sock";
+    if (http::file_id(announced) == announced_) fs::remove(announced, ignored);
+    if (http::file_id(socket) == socket_) fs::remove(socket, ignored);
 }
 
 Result<fs::path> control_socket(const fs::path& dir) {

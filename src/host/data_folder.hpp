@@ -4,12 +4,14 @@
 //     souk.lock            held by the owner; its text is the owner's pid
 //     souk.sock            the operator's control socket while a server runs
 //     souk.json            {pid, port, metrics_port} of the server while it runs
+//     handover.sock        where the server's successor asks for its sockets (handover.hpp)
 //     <module>/<module>.sqlite
 //
 // What a module keeps in files beside its database lies in <module>/, too, or below data.shared
 // when several processes over one PostgreSQL are one shop: then it is not locked.
 #pragma once
 
+#include "http/descriptor.hpp"
 #include "souk/error.hpp"
 
 #include <cstdint>
@@ -24,20 +26,31 @@ public:
     /// Makes the folder (mode 0700) when it is absent and takes the lock. Errors: `unavailable`
     /// "data_locked" with the owner's pid, `unavailable` "data_folder" with the reason.
     static Result<DataFolder> lock(std::filesystem::path dir);
-    DataFolder(DataFolder&& other) noexcept
-        : dir_(std::move(other.dir_)), lock_fd_(std::exchange(other.lock_fd_, -1)) {}
+    /// The same without the lock, which a predecessor holds. Errors: `unavailable` "data_folder".
+    static Result<DataFolder> join(std::filesystem::path dir);
+    DataFolder(DataFolder&&) = default;
     DataFolder& operator=(DataFolder&&) = delete;
-    ~DataFolder();
 
     const std::filesystem::path& path() const { return dir_; }
+    bool locked() const { return lock_.get() >= 0; }
+    /// After join(): takes the lock, which nobody holds any more. Errors: those of lock().
+    Result<void> own();
+    /// After join(): `lock` is a copy of the predecessor's, from its lock_copy(). The lock is held
+    /// until both are closed. Errors: `invalid` "data_folder" when it is another folder's, or none.
+    Result<void> own(http::Descriptor lock);
+    http::Descriptor lock_copy() const;
+
     /// Writes souk.json, for scripts and tests. Errors: `unavailable` "data_folder".
-    Result<void> announce(std::uint16_t port, std::uint16_t metrics_port) const;
+    Result<void> announce(std::uint16_t port, std::uint16_t metrics_port);
+    /// Removes souk.json and souk.sock, unless a successor has put its own there since announce().
     void withdraw() const;
 
 private:
-    DataFolder(std::filesystem::path dir, int lock_fd) : dir_(std::move(dir)), lock_fd_(lock_fd) {}
+    explicit DataFolder(std::filesystem::path dir) : dir_(std::move(dir)) {}
     std::filesystem::path dir_;
-    int lock_fd_ = -1;
+    http::Descriptor lock_;
+    http::FileId announced_;
+    http::FileId socket_;
 };
 
 /// The folder of one module below `root`, both made (mode 0700) when absent. Errors: `unavailable`

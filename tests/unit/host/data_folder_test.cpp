@@ -34,7 +34,7 @@ TEST_CASE("one owner at a time, and the second learns who the first is") {
 TEST_CASE("a new folder and what is announced in it are the owner's alone") {
     const test::TempFolder folder;
     const fs::path shop = folder.path() / "deep" / "shop";
-    const auto owned = DataFolder::lock(shop);
+    auto owned = DataFolder::lock(shop);
     REQUIRE(owned);
     CHECK(fs::status(shop).permissions() == fs::perms::owner_all);
     REQUIRE(owned->announce(3000, 9090));
