@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <regex>
 
@@ -181,6 +182,79 @@ std::string without_comments(std::string_view text) {
     return std::regex_replace(std::string(text), comment, "");
 }
 
+/// Without what stands in quotes, so that braces there count for nothing.
+std::string without_literals(std::string_view source) {
+    static const std::regex literal(R"re("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)')re");
+    return std::regex_replace(std::string(source), literal, "0");
+}
+
+/// Whether a brace behind `before` opens the body of a function or a lambda.
+bool opens_function(std::string_view before) {
+    static const std::regex tail(
+        R"((?:\s|\b(?:const|noexcept|override|final|mutable)\b|->[^(){};]*)*$)"
+    );
+    // Far enough for any signature's end, and for the word before a condition.
+    const std::string near(before.substr(before.size() - std::min<std::size_t>(before.size(), 4000))
+    );
+    const std::string head =
+        std::regex_replace(near, tail, "", std::regex_constants::format_first_only);
+    if (head.empty() || head.back() != ')') return false;
+    std::size_t at = head.size();
+    for (int depth = 0; at > 0;) {
+        --at;
+        if (head[at] == ')') ++depth;
+        if (head[at] == '(' && --depth == 0) break;
+    }
+    static const std::regex control(R"(\b(?:if|if constexpr|for|while|switch|catch)\s*$)");
+    return !std::regex_search(head.substr(0, at), control);
+}
+
+struct Body {
+    std::size_t begin = 0;
+    std::string text;  // without the bodies within it
+};
+
+std::vector<Body> function_bodies(std::string_view source) {
+    struct Open {
+        Body body;
+        bool is_function = false;
+    };
+    std::vector<Body> bodies;
+    std::vector<Open> open(1);
+    for (std::size_t i = 0; i < source.size(); ++i) {
+        if (source[i] == '{') {
+            open.emplace_back();
+            open.back().body.begin = i;
+            open.back().is_function = opens_function(source.substr(0, i));
+        } else if (source[i] == '}' && open.size() > 1) {
+            Open closed = std::move(open.back());
+            open.pop_back();
+            if (closed.is_function)
+                bodies.push_back(std::move(closed.body));
+            else
+                open.back().body.text += "{" + closed.body.text + "}";
+        } else {
+            open.back().body.text += source[i];
+        }
+    }
+    return bodies;
+}
+
+/// GCC 12 makes a coroutine, whose only sign of being one is `if (!co_await x) throw ...;`, that
+/// runs into nowhere behind it (SIGILL).
+bool only_awaits_to_throw(const std::string& body) {
+    if (body.find("co_await") == std::string::npos) return false;
+    if (body.find("co_return") != std::string::npos) return false;
+    if (body.find("co_yield") != std::string::npos) return false;
+    static const std::regex awaiting_throw(R"(\bif\s*\([^;{}]*co_await[^;{}]*\)\s*\{?\s*throw\b)");
+    return std::regex_replace(body, awaiting_throw, "").find("co_await") == std::string::npos;
+}
+
+std::string place(std::string_view path, std::string_view source, std::size_t position) {
+    const auto line = 1 + std::count(source.begin(), source.begin() + position, '\n');
+    return fmt::format("{}:{}", path, line);
+}
+
 struct Form {
     std::regex pattern;
     std::string_view why;
@@ -228,11 +302,19 @@ std::vector<std::string> coroutine_faults(std::string_view path, std::string_vie
     for (const Form& form : unsafe_forms()) {
         std::smatch match;
         if (std::regex_search(source, match, form.pattern)) {
-            const auto line =
-                1 + std::count(source.begin(), source.begin() + match.position(), '\n');
-            faults.push_back(fmt::format("{}:{}: {}: {}", path, line, form.why, match.str()));
+            const auto at = place(path, source, static_cast<std::size_t>(match.position()));
+            faults.push_back(fmt::format("{}: {}: {}", at, form.why, match.str()));
         }
     }
+    if (source.find("co_await") == std::string::npos) return faults;
+    const std::string bare = without_literals(source);
+    for (const Body& body : function_bodies(bare))
+        if (only_awaits_to_throw(body.text))
+            faults.push_back(fmt::format(
+                "{}: a coroutine without co_return that awaits only to throw: end it with "
+                "co_return",
+                place(path, bare, body.begin)
+            ));
     return faults;
 }
 

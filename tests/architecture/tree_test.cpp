@@ -131,3 +131,30 @@ TEST_CASE("planted unsafe coroutine forms are found") {
     );
     CHECK_FALSE(refused("// co_await f({1});"));
 }
+
+TEST_CASE("planted coroutines that GCC 12 lets run into nowhere are found") {
+    const auto refused = [](std::string_view code) {
+        return !coroutine_faults("x.cpp", code).empty();
+    };
+    CHECK(refused("Task<void> f() { if (!co_await x()) throw Failure(e); }"));
+    CHECK(refused("Task<void> C::f(int a) const { if (!(co_await x(a, b))) { throw Bad(\"}\"); } }")
+    );
+    CHECK(refused(
+        "namespace n {\nclass C : B {\n    Task<void> f() override {\n        int n = g();\n"
+        "        if (n > 1) {\n            if (!co_await x()) throw Failure(e);\n        }\n    "
+        "}\n};\n}"
+    ));
+    CHECK(refused("auto f = [this]() -> Task<void> { if (!co_await x()) throw Failure(e); };"));
+    // The outer one's co_return is not the inner one's.
+    CHECK(
+        refused("Task<void> f() { auto g = []() -> Task<void> { if (!co_await x()) throw Bad(); }; "
+                "co_await g(); co_return; }")
+    );
+
+    CHECK_FALSE(refused("Task<void> f() { if (!co_await x()) throw Failure(e); co_return; }"));
+    CHECK_FALSE(refused("Task<void> f() { if (!co_await x()) throw Failure(e); co_await y(); }"));
+    CHECK_FALSE(refused("Task<void> f() { if (!co_await x()) co_return; throw Failure(e); }"));
+    CHECK_FALSE(refused("Task<void> f() { co_await x(); }"));
+    CHECK_FALSE(refused("void f() { if (!x()) throw Failure(e); }"));
+    CHECK_FALSE(refused("Task<int> f() { const bool ok = co_await x(); if (!ok) throw Bad(); }"));
+}
