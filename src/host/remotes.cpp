@@ -1,48 +1,12 @@
 #include "host/remotes.hpp"
 
+#include "gateway/forward.hpp"
 #include "host/plan.hpp"
 #include "host/route_table.hpp"
-#include "http/client.hpp"
-#include "peers/address.hpp"
-#include "peers/wire.hpp"
 
 #include <fmt/format.h>
 
 namespace souk::host {
-namespace {
-
-/// Until src/gateway/forward.* is here: a connection a request, nothing streams.
-http::Route forwarded(
-    http::Route route, const std::string& address, const Credentials& credentials, Clock& clock
-) {
-    auto to = peers::parse_addresses(address).value().front();
-    http::ClientTarget target;
-    target.host = to.host;
-    target.port = to.port;
-    target.tls = to.tls ? credentials.tls : nullptr;
-    route.handler = [target, key = credentials.shared_key, &clock](
-                        const CallContext& ctx, const http::Request& request
-                    ) -> Task<Result<http::Response>> {
-        Executor executor = co_await this_executor();
-        http::Client client(executor, target);
-        auto headers = peers::call_headers(ctx, key);
-        for (const char* name : {"Idempotency-Key", "If-Match", "If-None-Match", "Content-Type"})
-            if (request.headers.has(name)) headers.set(name, request.headers.get(name));
-        auto answer = co_await client.send(
-            request.method, request.target, headers, request.body, clock, ctx.deadline
-        );
-        if (!answer) co_return unavailable("module_unavailable", "This part of the shop is away.");
-        http::Response response(
-            answer->status, std::string(answer->headers.get("Content-Type")), answer->body
-        );
-        for (const char* name : {"ETag", "Cache-Control", "Idempotency-Replayed", "Retry-After"})
-            if (answer->headers.has(name)) response.headers.set(name, answer->headers.get(name));
-        co_return response;
-    };
-    return route;
-}
-
-}  // namespace
 
 Result<void> Remotes::connect(
     const Config& config,
@@ -72,10 +36,9 @@ Result<void> Remotes::connect(
             peer.api = info->connect(*peer.remote);
             table.provide(info->name, peer.api.get());
         }
-        for (http::Route& route : route_table(*info, config, threads.front(), clock))
-            peer.table.push_back(
-                forwarded(std::move(route), peer_address(config, info->name), credentials, clock)
-            );
+        peer.table = route_table(*info, config, threads.front(), clock);
+        for (http::Route& route : peer.table)
+            route = gateway::forwarded(std::move(route), peer.remote->pool(), clock);
         peers_.push_back(std::move(peer));
     }
     return {};
