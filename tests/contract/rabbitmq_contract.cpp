@@ -6,8 +6,6 @@
 #include "support/result_text.hpp"
 #include "support/temp_folder.hpp"
 
-#include <amqp.h>
-#include <amqp_tcp_socket.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <catch2/catch.hpp>
@@ -27,10 +25,6 @@ namespace {
 
 constexpr std::uint16_t channel = 7;
 
-events::rabbitmq::Address broker() {
-    return events::rabbitmq::parse_address(Services::shared().rabbitmq_url()).value();
-}
-
 /// A stranger at the same broker.
 std::unique_ptr<Connection> stranger() {
     auto connection = std::make_unique<Connection>(broker());
@@ -47,29 +41,6 @@ void send(Connection& connection, const std::string& queue, std::string body) {
     std::vector<Outgoing> one;
     one.push_back(std::move(message));
     REQUIRE(connection.publish(channel, one).front() == events::rabbitmq::Verdict::confirmed);
-}
-
-void unbind(const std::string& queue, const std::string& exchange, const std::string& key) {
-    auto address = broker();
-    amqp_connection_state_t handle = amqp_new_connection();
-    amqp_socket_t* socket = amqp_tcp_socket_new(handle);
-    REQUIRE(amqp_socket_open(socket, address.host.c_str(), address.port) == 0);
-    amqp_login(
-        handle,
-        address.vhost.c_str(),
-        0,
-        131'072,
-        0,
-        AMQP_SASL_METHOD_PLAIN,
-        address.user.c_str(),
-        address.password.c_str()
-    );
-    amqp_channel_open(handle, 1);
-    const auto bytes = [](const std::string& text) { return amqp_cstring_bytes(text.c_str()); };
-    amqp_queue_unbind(handle, 1, bytes(queue), bytes(exchange), bytes(key), amqp_empty_table);
-    REQUIRE(amqp_get_rpc_reply(handle).reply_type == AMQP_RESPONSE_NORMAL);
-    amqp_connection_close(handle, AMQP_REPLY_SUCCESS);
-    amqp_destroy_connection(handle);
 }
 
 void furnish(BusWorld& world, Reaction reaction = {}) {
@@ -122,7 +93,7 @@ TEST_CASE("rabbitmq: what no queue took is not marked sent, and the topology is 
     world.start();
     world.append("order", "ord_1", 1);
     world.drain();
-    unbind(world.name() + ".payment", world.name() + ".events", "order.placed");
+    Operator().unbind(world.name() + ".payment", world.name() + ".events", "order.placed");
     {
         Armed blind("rabbitmq.before_mending", "error");
         world.append("order", "ord_1", 2);

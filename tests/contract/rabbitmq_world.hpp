@@ -6,9 +6,14 @@
 #include "base/system_clock.hpp"
 #include "contract/bus_world.hpp"
 #include "database/postgres/postgres_database.hpp"
+#include "events/rabbitmq/connection.hpp"
 #include "events/rabbitmq/rabbitmq_bus.hpp"
 #include "support/database_fixture.hpp"
 #include "support/services.hpp"
+
+#include <amqp.h>
+#include <amqp_tcp_socket.h>
+#include <catch2/catch.hpp>
 
 #include <map>
 #include <memory>
@@ -75,6 +80,50 @@ inline bool broker_at_rest(BusWorld& world) {
     }
     return true;
 }
+
+inline events::rabbitmq::Address broker() {
+    return events::rabbitmq::parse_address(Services::shared().rabbitmq_url()).value();
+}
+
+/// An operator's connection, past all that souk's own does, with a channel 1.
+class Operator {
+public:
+    Operator() : handle_(amqp_new_connection()) {
+        const auto address = broker();
+        amqp_socket_t* socket = amqp_tcp_socket_new(handle_);
+        REQUIRE(amqp_socket_open(socket, address.host.c_str(), address.port) == 0);
+        amqp_login(
+            handle_,
+            address.vhost.c_str(),
+            0,
+            131'072,
+            0,
+            AMQP_SASL_METHOD_PLAIN,
+            address.user.c_str(),
+            address.password.c_str()
+        );
+        amqp_channel_open(handle_, 1);
+    }
+    ~Operator() {
+        amqp_connection_close(handle_, AMQP_REPLY_SUCCESS);
+        amqp_destroy_connection(handle_);
+    }
+    Operator(const Operator&) = delete;
+    Operator& operator=(const Operator&) = delete;
+
+    void delete_queue(const std::string& queue) {
+        amqp_queue_delete(handle_, 1, amqp_cstring_bytes(queue.c_str()), 0, 0);
+        REQUIRE(amqp_get_rpc_reply(handle_).reply_type == AMQP_RESPONSE_NORMAL);
+    }
+    void unbind(const std::string& queue, const std::string& exchange, const std::string& key) {
+        const auto bytes = [](const std::string& text) { return amqp_cstring_bytes(text.c_str()); };
+        amqp_queue_unbind(handle_, 1, bytes(queue), bytes(exchange), bytes(key), amqp_empty_table);
+        REQUIRE(amqp_get_rpc_reply(handle_).reply_type == AMQP_RESPONSE_NORMAL);
+    }
+
+private:
+    amqp_connection_state_t handle_;
+};
 
 inline BusWorld::Kind rabbitmq_kind() {
     BusWorld::Kind kind{};
