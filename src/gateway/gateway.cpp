@@ -50,6 +50,10 @@ public:
 
     Task<Result<void>> start() override { return trust_.start(); }
     Task<void> stop() override { return trust_.stop(); }
+    std::string unready() const override {
+        if (trust_.is_informed()) return {};
+        return "the user module was not reached yet";
+    }
     bool tells_faults() const override { return false; }
 
     Task<Result<Identity>> admit_arrival(

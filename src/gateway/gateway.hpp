@@ -11,6 +11,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 
 namespace souk::gateway {
 
@@ -19,6 +20,9 @@ public:
     /// Loads the signing keys and the revocations, then follows both. Errors: what user answers.
     virtual Task<Result<void>> start() = 0;
     virtual Task<void> stop() = 0;
+    /// Why nobody should be sent here yet: who is signed in cannot be told. Empty from then on that
+    /// the user module was reached once.
+    virtual std::string unready() const = 0;
 };
 
 /// `identity_key`: where modules run in other processes: it signs who asks, for them.

@@ -120,6 +120,7 @@ Task<Result<void>> Trust::load_revocations() {
         remember(*page);
         if (page->size() >= full_page) continue;
         revocations_as_of_.store(asked_at);
+        informed_ = true;  // the keys are read before
         co_return Result<void>();
     }
 }

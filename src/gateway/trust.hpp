@@ -40,6 +40,8 @@ public:
     /// `unavailable` "signing_keys_away" as long as no key is known.
     Task<Result<Identity>> identify(std::string_view token);
 
+    /// Whether keys and revocations were read once: until then nobody can be identified.
+    bool is_informed() const { return informed_; }
     /// How old our knowledge of revocations is.
     microseconds staleness() const;
 
@@ -72,6 +74,7 @@ private:
     std::atomic<SteadyTime> revocations_as_of_;
     std::atomic<SteadyTime> keys_asked_at_;
     std::atomic<bool> has_keys_ = false;
+    std::atomic<bool> informed_ = false;
 
     // Touched by the following task only (and by start(), before it runs).
     struct Remembered {

@@ -263,6 +263,9 @@ Readiness Host::State::readiness() const {
         Health health = wiring.module(i).health();
         if (!health.ready) out.unready.emplace_back(stores[i].info->name, std::move(health.detail));
     }
+    if (gateway_started)
+        if (std::string fault = gateway->unready(); !fault.empty())
+            out.unready.emplace_back(gateway_name, std::move(fault));
     if (bus_started)
         if (std::string fault = bus->fault(); !fault.empty())
             out.degraded.emplace_back("events", std::move(fault));
