@@ -23,6 +23,7 @@ struct ServeOptions {
     CommonOptions common;
     std::vector<std::string> modules;  // empty: all
     bool demo = false;
+    bool takeover = false;
 };
 int serve(const ServeOptions& options);
 

@@ -158,6 +158,12 @@ private:
                 "Fill an empty shop with products, make an admin, show a session to paste"
             )
             ->excludes("--modules");  // products and accounts belong to two of them
+        command->add_flag(
+            "--takeover",
+            serve_.takeover,
+            "Get ready beside the server that runs in this folder, take its ports over, and let it "
+            "end: no request fails. On servers only; starts as usual when none runs"
+        );
         command->footer(
             "\nA part of the shop stands on PostgreSQL, RabbitMQ and Redis, and finds the others "
             "by\n"

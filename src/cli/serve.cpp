@@ -117,6 +117,7 @@ int serve(const ServeOptions& options) {
     wanted.available = souk::modules();
     wanted.wanted = options.modules;
     wanted.version = SOUK_VERSION;
+    wanted.takeover = options.takeover;
 
     Demo demo;
     host::ServerHooks hooks;

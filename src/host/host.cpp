@@ -10,6 +10,7 @@
 #include "host/plan.hpp"
 #include "host/remotes.hpp"
 #include "host/storage.hpp"
+#include "host/succession.hpp"
 #include "host/wiring.hpp"
 #include "host/words.hpp"
 #include "http/dispatch.hpp"
@@ -28,6 +29,8 @@ constexpr std::size_t blocking_threads = 2;
 constexpr std::size_t blocking_queue = 256;
 constexpr std::uint16_t internal_offset = 10'000;
 constexpr std::size_t internal_in_flight = 1'000;
+constexpr seconds start_time{30};  // of a successor, until it could serve
+constexpr milliseconds look_again{20};
 constexpr seconds stop_time{15};  // after the drain wait; orchestrators kill after 30 s
 
 enum class Phase : std::uint8_t { starting, ready, stopping };
@@ -74,7 +77,8 @@ struct Host::State {
         , options(std::move(options))
         , clock(clock)
         , metrics(metrics)
-        , main(this->options.threads.front()) {}
+        , main(this->options.threads.front())
+        , succession(main, clock) {}
 
     Task<Result<void>> prepare();
     Task<Result<void>> open_backends();
@@ -83,6 +87,8 @@ struct Host::State {
     void add_own_routes();
     Task<Result<void>> start_modules();
     Task<Result<void>> start_edge();
+    Listeners listeners() const;
+    Task<Result<void>> await_readiness();
     Task<void> stop_servers(Deadline deadline);
     Readiness readiness() const;
     std::uint16_t public_port() const;
@@ -100,6 +106,7 @@ struct Host::State {
     std::atomic<Phase> phase = Phase::starting;
 
     std::optional<DataFolder> folder;
+    Succession succession;
     Plan plan;
     Credentials credentials;  // empty where all runs here
     std::unique_ptr<Caches> caches;
@@ -134,7 +141,7 @@ Task<Result<void>> Host::State::prepare() {
         if (!loaded) co_return loaded.error();
         credentials = std::move(*loaded);
     }
-    auto locked = DataFolder::lock(config.text("data.dir"));
+    auto locked = Succession::folder(config, options.takeover);
     if (!locked) co_return locked.error();
     folder.emplace(std::move(*locked));
     auto opened =
@@ -300,7 +307,11 @@ std::unique_ptr<http::Server> Host::State::make_server(
         server.port = static_cast<std::uint16_t>(config.integer("metrics.port"));
     } else {
         server.unix_socket = folder->path() / "souk.sock";
+        server.replace = options.takeover;
     }
+    // Only customers and peers are owed patience: scrapers and commands come again.
+    if (server.name != "public" && server.name != "internal")
+        server.limits.drain_grace = milliseconds(0);
     server.limits.connections = static_cast<std::size_t>(config.integer("http.max_connections"));
     server.limits.connections_per_address =
         static_cast<std::size_t>(config.integer("http.max_connections_per_address"));
@@ -322,7 +333,30 @@ std::uint16_t Host::State::internal_port() const {
     return own != 0 || beside == 0 ? own : static_cast<std::uint16_t>(beside + internal_offset);
 }
 
+Listeners Host::State::listeners() const {
+    Listeners out;
+    out.emplace_back("metrics", metrics_server.get());
+    if (internal_server) out.emplace_back("internal", internal_server.get());
+    out.emplace_back("public", public_server.get());
+    return out;
+}
+
+/// A successor that could not serve would be worse than none.
+Task<Result<void>> Host::State::await_readiness() {
+    const Deadline deadline(clock, start_time);
+    for (;;) {
+        const Readiness now = readiness();
+        if (now.unready.empty()) co_return Result<void>();
+        const auto& [who, why] = now.unready.front();
+        if (deadline.passed(clock))
+            co_return unavailable("not_ready", fmt::format("{}: {}", who, why));
+        co_await clock.sleep(look_again);
+    }
+}
+
 Task<void> Host::State::stop_servers(Deadline deadline) {
+    // A successor answers there now.
+    if (succession.succeeded()) co_await metrics_server->stop(deadline);
     if (public_server) co_await public_server->stop(deadline);
     if (internal_server) co_await internal_server->stop(deadline);
     if (control_server) co_await control_server->stop(deadline);
@@ -357,10 +391,10 @@ Task<Result<void>> Host::open() {
     co_return co_await state.start_edge();
 }
 
-Result<void> Host::listen() {
+Task<Result<void>> Host::listen() {
     State& state = *state_;
     auto socket = control_socket(state.folder->path());
-    if (!socket) return socket.error();
+    if (!socket) co_return socket.error();
 
     http::Edge* public_edge = state.gateway.get();
     if (public_edge == nullptr) public_edge = &state.anonymous_edge;
@@ -372,23 +406,29 @@ Result<void> Host::listen() {
     if (state.credentials.edge)
         state.internal_server =
             state.make_server("internal", wiring.internal_router, *state.credentials.edge);
-    for (http::Server* server :
-         {state.metrics_server.get(),
-          state.control_server.get(),
-          state.internal_server.get(),
-          state.public_server.get()}) {
-        if (server == nullptr) continue;
-        auto listening = server->listen();
-        if (!listening) return listening;
+    if (state.options.takeover) {
+        auto ready = co_await state.await_readiness();
+        if (!ready) co_return ready;
     }
+    auto opened = co_await state.succession.listen(state.listeners(), *state.folder);
+    if (!opened) co_return opened;
     state.phase = Phase::ready;
-    return state.folder->announce(port(), metrics_port());
+    auto told = co_await state.succession.tell_ready(*state.folder);
+    if (!told) co_return told;
+    // What stands in the folder is the predecessor's until now.
+    auto listening = state.control_server->listen();
+    if (!listening) co_return listening;
+    auto announced = state.folder->announce(port(), metrics_port());
+    if (!announced || !state.options.succeeded || state.config.text("postgres.url").empty())
+        co_return announced;
+    co_return state.succession.offer(state.listeners(), *state.folder, state.options.succeeded);
 }
 
 Task<void> Host::stop() {
     State& state = *state_;
     state.phase = Phase::stopping;
-    if (state.public_server) {
+    state.succession.end_offer();
+    if (state.public_server && !state.succession.succeeded()) {
         state.folder->withdraw();
         co_await state.clock.sleep(state.config.duration("http.drain_wait"));
     }

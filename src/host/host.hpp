@@ -10,6 +10,7 @@
 #include "souk/metrics.hpp"
 #include "souk/module.hpp"
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,6 +23,10 @@ struct HostOptions {
     std::string version;                       // of the API, in /openapi.json
     /// The contexts that serve; background tasks run on the first.
     std::vector<Executor> threads;
+    /// Takes the listening sockets of the server that runs on the same data folder, if one does.
+    bool takeover = false;
+    /// Called when a successor has taken the sockets: time to stop().
+    std::function<void()> succeeded;
 };
 
 /// What a module's database went through.
@@ -48,9 +53,10 @@ public:
     /// together; what a module's start answers.
     Task<Result<void>> open();
     /// Opens the control socket, the metrics listener, the public one and, where only a part of the
-    /// shop runs, the internal one. From here on the host is ready. Errors: `unavailable` "listen",
-    /// `invalid` "socket_path".
-    Result<void> listen();
+    /// shop runs, the internal one. From here on the host is ready, and offers its sockets to a
+    /// successor. Errors: `unavailable` "listen", `invalid` "socket_path", `unavailable`
+    /// "handover".
+    Task<Result<void>> listen();
     /// Not ready any more; drains listeners, stops the bus and the modules in reverse. Safe to call
     /// whatever was reached before.
     Task<void> stop();

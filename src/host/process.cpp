@@ -84,6 +84,8 @@ public:
         listen();
     }
     Task<bool> wait() { return stop_->wait(); }
+    /// As if the signal had come.
+    void set() { stop_->set(); }
 
 private:
     void listen() {
@@ -112,7 +114,7 @@ Task<Result<void>> serve(Host& host, const ServerHooks& hooks, StopSignal& stop)
         auto seeded = co_await hooks.before_listen(host);
         if (!seeded) co_return seeded;
     }
-    auto listening = host.listen();
+    auto listening = co_await host.listen();
     if (!listening) co_return listening;
     if (hooks.ready) hooks.ready(host);
     co_await stop.wait();
@@ -134,6 +136,7 @@ Result<void> run_server(
     options.threads = contexts.executors();
     const Executor main = options.threads.front();
     auto stop = std::make_optional<StopSignal>(main);
+    options.succeeded = [&stop] { stop->set(); };
     auto host = std::make_unique<Host>(std::move(config), std::move(options), clock, metrics);
 
     Result<void> outcome;

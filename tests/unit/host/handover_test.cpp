@@ -15,7 +15,9 @@
 
 #include <cstring>
 #include <fstream>
+#include <future>
 #include <optional>
+#include <thread>
 
 using namespace souk;
 using namespace souk::host;
@@ -124,20 +126,22 @@ Taken ask_somebody_who_says(const std::optional<std::string>& answer) {
     sockaddr_un at = RawPeer::address(path);
     REQUIRE(::bind(listening.get(), reinterpret_cast<sockaddr*>(&at), sizeof at) == 0);
     REQUIRE(::listen(listening.get(), 1) == 0);
-    asio::io_context context;
-    std::optional<RawPeer> peer;
+    std::promise<void> over;
+    std::thread peer;
     if (answer) {
-        spawn(context.get_executor(), [&]() -> Task<void> {
-            peer.emplace(::accept(listening.get(), nullptr, nullptr));
-            peer->receive();
-            peer->send(*answer);
-            co_return;
+        peer = std::thread([&] {
+            RawPeer asking(::accept(listening.get(), nullptr, nullptr));
+            asking.receive();
+            asking.send(*answer);
+            over.get_future().wait();  // hangs up no earlier
         });
     }
-    // The asker's connect and send happen before its first wait; only then the other side runs.
-    return test::run_task(
-        context, Takeover::ask(context.get_executor(), path, clock_(), impatient())
-    );
+    asio::io_context context;
+    auto asked =
+        test::run_task(context, Takeover::ask(context.get_executor(), path, clock_(), impatient()));
+    over.set_value();
+    if (peer.joinable()) peer.join();
+    return asked;
 }
 
 }  // namespace
