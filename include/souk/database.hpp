@@ -35,6 +35,8 @@
 
 namespace souk {
 
+enum class Dialect : std::uint8_t { sqlite, postgres };
+
 /// SQL with a name: the name appears in metrics, logs and as the prepared statement's name. Make
 /// them `inline constexpr` in the module's store.
 struct Statement {
@@ -119,6 +121,8 @@ public:
         text_.append(v);
     }
     void set_affected(std::int64_t n) { affected_ = n; }
+    /// Those of a statement that ran for another part of one set.
+    void append(const Rows& more);
 
 private:
     enum class Kind : std::uint8_t { null, integer, text };
@@ -147,6 +151,24 @@ public:
         const Statement& statement, std::vector<Params> params
     ) = 0;
 
+    /// One statement for a set of rows. `sql` takes the parameters of one row and runs for each of
+    /// them; `postgres` runs once, each of its parameters an array, the column of all rows:
+    /// `SELECT ... FROM unnest(CAST($1 AS TEXT[]), CAST($2 AS BIGINT[])) AS r (id, quantity)`. The
+    /// rows and `affected` of all together, in no order.
+    virtual Task<Result<Rows>> execute_set(const Statement& statement, std::vector<Params> rows);
+    /// A row of such a set whose outcome the body does not look at. It is written before the COMMIT
+    /// at the latest, on PostgreSQL with it and together with the others of its statement, so the
+    /// body must not rely on seeing it; its error may be that of the COMMIT.
+    virtual Task<Result<void>> execute_later(const Statement& statement, Params row);
+    /// The last statement of a body. On PostgreSQL the COMMIT travels with it, or, when it is the
+    /// first one too, there is no BEGIN and no COMMIT at all: once it has succeeded the body can't
+    /// roll back, so it may return an error only when it has written nothing.
+    virtual Task<Result<Rows>> execute_last(const Statement& statement, Params params = {}) {
+        return execute(statement, std::move(params));
+    }
+    /// For statements that only one of the two has.
+    virtual Dialect dialect() const { return Dialect::sqlite; }
+
     /// `work` runs once the COMMIT is known to be durable, and never otherwise: to wake whoever
     /// waits for the rows. On the database's own thread: short, and safe to call there. What a run
     /// of the body asked for is forgotten when the body runs again.
@@ -158,10 +180,12 @@ protected:
     std::vector<std::function<void()>> after_commit_;  // the driver's to run or to forget
 };
 
+/// A PostgreSQL array, to be bound as one parameter of a statement that casts it: `CAST($1 AS
+/// TEXT[])`.
+std::string array_text(std::span<const Value> values);
+
 /// Returns an error to roll back. GCC 12: name the lambda before the `co_await` that passes it.
 using TransactionBody = std::function<Task<Result<void>>(Transaction&)>;
-
-enum class Dialect : std::uint8_t { sqlite, postgres };
 
 class Database {
 public:

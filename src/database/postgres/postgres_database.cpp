@@ -34,6 +34,7 @@ std::string setup_for(bool reads, milliseconds statement_timeout) {
     // that a client is gone while a statement runs (from 14 on).
     std::string common =
         "SET idle_in_transaction_session_timeout = 10000;"
+        "SET default_transaction_isolation = 'read committed';"
         "SELECT set_config(name, '1000', false) FROM pg_settings"
         "  WHERE name = 'client_connection_check_interval';";
     if (!reads) return common;

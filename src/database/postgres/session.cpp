@@ -195,6 +195,11 @@ void Session::take_results() {
             continue;
         }
         Answer good = answer_of(Answer::Outcome::ok);
+        if (pending.kind == Kind::sync && failed_sync_) {
+            good.outcome = Answer::Outcome::failed;
+            good.complaint = std::move(*failed_sync_);
+            failed_sync_.reset();
+        }
         if (pending.kind == Kind::statement) {
             good.rows = rows_of(result.get(), pending.name);
             good.tag = PQcmdStatus(result.get());
@@ -205,7 +210,10 @@ void Session::take_results() {
 
 void Session::take_error(Complaint complaint) {
     if (complaint.fatal) return lose(complaint.message);
-    if (pending_.front().kind == Kind::sync) return;  // the Sync itself is still to come
+    if (pending_.front().kind == Kind::sync) {  // its commit failed; itself it is still to come
+        failed_sync_ = std::move(complaint);
+        return;
+    }
     Pending pending = std::move(pending_.front());
     pending_.pop_front();
     if (pending.kind == Kind::prepare) {

@@ -12,6 +12,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 
 struct pg_conn;
 
@@ -51,7 +52,8 @@ public:
     /// returned: `internal` "sql_parameters", `invalid` "invalid_text", `unavailable` when the
     /// connection is lost.
     Result<void> send(const Statement& statement, const Params& params, OnAnswer done);
-    /// Ends what an error aborts (and an implicit transaction).
+    /// Ends what an error aborts, and commits what ran outside of a transaction since the last one:
+    /// `done` has `failed` when it could not be committed.
     void sync(OnAnswer done = {});
     /// Writes what was put in.
     void flush();
@@ -114,6 +116,7 @@ private:
     Plans plans_;
     Complaint failed_prepare_;  // told to the statement that it was made for
     bool prepare_failed_ = false;
+    std::optional<Complaint> failed_sync_;
     bool open_ = false;
     bool closed_ = false;
     bool timed_out_ = false;

@@ -7,15 +7,13 @@
 namespace souk::database::postgres {
 namespace {
 
-constexpr Statement commit_statement{"postgres.commit", "COMMIT"};
 constexpr Statement rollback_statement{"postgres.rollback", "ROLLBACK"};
 
 constexpr int runs_limit = 6;
 constexpr milliseconds rerun_pause{10};
 constexpr auto idle_limit = seconds(10);
 constexpr auto for_ever = std::chrono::hours(24);
-// How long the end of a transaction may take beyond its deadline, before the connection is given
-// up.
+// How long a ROLLBACK may take, before the connection is given up.
 constexpr auto end_limit = seconds(1);
 
 Error commit_unknown(std::string_view why) {
@@ -51,8 +49,8 @@ void Pool::Worker::leave_server() {
 }
 
 bool Pool::Worker::check() {
-    if (attempt_) attempt_->check();
     // Its answers then come as lost.
+    if (attempt_ && !attempt_->check()) link_.close();
     if (give_up_at_ && clock_.steady() >= *give_up_at_) link_.close();
     return attempt_ != nullptr || give_up_at_.has_value();
 }
@@ -126,13 +124,26 @@ Task<void> Pool::Worker::serve(std::shared_ptr<TransactCall> call) {
     attempt_ = attempt;
     attempt->start();
     const Attempt::End how = co_await attempt->wait();
-    attempt_.reset();
     using End = Attempt::End;
-    if (how == End::done && attempt->result() && !attempt->failure())
-        co_return co_await commit(call, attempt);
+    using Commit = Attempt::Commit;
+    if (how == End::done && attempt->result() && !attempt->failure() &&
+        attempt->commit() == Commit::none && attempt->has_work())
+        co_await commit(*attempt);
+    attempt_.reset();
+    if (attempt->commit() == Commit::unknown) {
+        const std::string why = attempt->cause().detail;
+        link_.close();
+        co_return finish(*call, commit_unknown(why));
+    }
+    if (attempt->commit() == Commit::done && failpoint::hit("postgres.after_commit")) {
+        link_.close();
+        co_return finish(*call, commit_unknown("armed failpoint postgres.after_commit"));
+    }
     if (how == End::late) finish(*call, late());
-    if (attempt->begun()) co_await roll_back();
-    if (how == End::again || how == End::lost) co_return co_await run_again(call, attempt->cause());
+    const bool refused = attempt->commit() == Commit::refused;
+    if (attempt->begun() && attempt->commit() != Commit::done) co_await roll_back();
+    if (how == End::again || how == End::lost || (refused && attempt->worth_a_rerun()))
+        co_return co_await run_again(call, attempt->cause());
     if (how != End::done) co_return;
     backoff_.reset();
     if (attempt->failure()) {
@@ -145,46 +156,16 @@ Task<void> Pool::Worker::serve(std::shared_ptr<TransactCall> call) {
         co_return;
     }
     auto result = attempt->result();
+    if (result && refused) result = attempt->cause();
+    if (result) run_hooks(attempt->take_hooks());
     finish(*call, std::move(result));
 }
 
-Task<void> Pool::Worker::commit(
-    std::shared_ptr<TransactCall> call, std::shared_ptr<Attempt> attempt
-) {
-    auto hooks = attempt->take_hooks();
-    if (!attempt->begun()) {  // no statement, nothing to commit
-        run_hooks(hooks);
-        co_return finish(*call, Result<void>());
-    }
-    if (failpoint::hit("postgres.before_commit")) {
-        link_.close();
-        co_return finish(*call, commit_unknown("armed failpoint postgres.before_commit"));
-    }
-    auto session = link_.session();
-    SteadyTime until = SteadyTime::max();
-    if (call->deadline.at() != SteadyTime::max())
-        until = std::max(call->deadline.at(), clock_.steady()) + end_limit;
-    auto answer = co_await ask_bounded(commit_statement, until);
-    if (!answer.sent) {  // lost after the body's last answer: nothing happened
-        Error lost = lost_error(session ? session->last_words() : "closed");
-        co_return co_await run_again(call, std::move(lost));
-    }
-    if (failpoint::hit("postgres.after_commit")) {
-        link_.close();
-        co_return finish(*call, commit_unknown("armed failpoint postgres.after_commit"));
-    }
-    backoff_.reset();
-    using Outcome = Answer::Outcome;
-    if (answer.outcome == Outcome::lost)
-        co_return finish(*call, commit_unknown(session->last_words()));
-    if (answer.outcome == Outcome::ok && answer.tag == "COMMIT") {
-        run_hooks(hooks);
-        co_return finish(*call, Result<void>());
-    }
-    // Nothing was committed: a deferred constraint, a serialization.
-    Error refused = error_of(answer.complaint, commit_statement.name);
-    if (is_worth_a_rerun(answer.complaint)) co_return co_await run_again(call, std::move(refused));
-    finish(*call, std::move(refused));
+Task<void> Pool::Worker::commit(Attempt& attempt) {
+    if (failpoint::hit("postgres.before_commit"))
+        attempt.break_off("armed failpoint postgres.before_commit");
+    else
+        co_await attempt.finish();
 }
 
 Task<void> Pool::Worker::roll_back() {

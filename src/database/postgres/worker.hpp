@@ -22,7 +22,7 @@ public:
 
 private:
     Task<void> serve(std::shared_ptr<TransactCall> call);
-    Task<void> commit(std::shared_ptr<TransactCall> call, std::shared_ptr<Attempt> attempt);
+    Task<void> commit(Attempt& attempt);
     Task<void> roll_back();
     Task<Answer> ask_bounded(const Statement& statement, SteadyTime until);
     Task<bool> reconnect();
@@ -36,7 +36,7 @@ private:
     Wakeup wakeup_;
     Backoff backoff_;
     std::shared_ptr<Attempt> attempt_;
-    std::optional<SteadyTime> give_up_at_;  // on the COMMIT or ROLLBACK under way
+    std::optional<SteadyTime> give_up_at_;  // on the ROLLBACK under way
     bool calm_down_ = false;                // before the next connect, or run
     bool started_ = false;
     bool closed_ = false;
