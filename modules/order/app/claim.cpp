@@ -17,28 +17,27 @@ Error key_reused() {
 }
 
 Task<Result<void>> claim_in(
-    Transaction& tx, const PlaceCommand& command, store::IntentRequest request, Claim& out
+    Transaction& tx, store::IntentRequest request, std::optional<store::Claimed>& out
 ) {
-    out = Claim();  // a body may run more than once
-    auto lease = co_await store::claim_intent(tx, request);
-    if (!lease) co_return lease.error();
-    if (lease->has_value()) {
-        out.lease = std::move(**lease);
-        if (!command.import) co_return Result<void>();
-        auto imported =
-            co_await store::find_imported(tx, command.import->source, command.import->external_ref);
-        if (!imported) co_return imported.error();
-        out.duplicate = std::move(*imported);
-        co_return Result<void>();
-    }
-    auto found = co_await store::find_intent(tx, command.caller, command.route, command.key);
+    auto claimed = co_await store::claim_intent(tx, std::move(request));
+    if (!claimed) co_return claimed.error();
+    out = std::move(*claimed);
+    co_return Result<void>();
+}
+
+/// Somebody else has the intent, or it has its answer.
+Task<Result<Claim>> look_up(Services& services, const PlaceCommand& command, Deadline deadline) {
+    auto found = co_await store::find_intent(
+        services.database, command.caller, command.route, command.key, deadline
+    );
     if (!found) co_return found.error();
     if (!found->has_value()) co_return in_flight();  // dropped this very moment
     const store::StoredIntent& intent = **found;
     if (intent.body_hash != command.body_hash) co_return key_reused();
     if (!intent.final) co_return in_flight();
-    out.answer = PlaceAnswer(intent.answer_status, intent.answer_body, true);
-    co_return Result<void>();
+    Claim claim;
+    claim.answer = PlaceAnswer(intent.answer_status, intent.answer_body, true);
+    co_return claim;
 }
 
 }  // namespace
@@ -57,13 +56,18 @@ Task<Result<Claim>> claim(Services& services, const PlaceCommand& command, Deadl
     request.now = services.clock.now();
     request.lease_until = request.now + services.limits.intent_lease;
     request.order_id = make_id("ord", request.now);
-    Claim result;
-    TransactionBody body = [&command, &request, &result](Transaction& tx) {
-        return claim_in(tx, command, request, result);
+    request.import = command.import;
+    std::optional<store::Claimed> claimed;
+    TransactionBody body = [&request, &claimed](Transaction& tx) {
+        return claim_in(tx, request, claimed);
     };
     auto done = co_await services.database.transact(std::move(body), deadline);
     if (!done) co_return done.error();
-    co_return result;
+    if (!claimed) co_return co_await look_up(services, command, deadline);
+    Claim claim;
+    claim.lease = std::move(claimed->lease);
+    claim.duplicate = std::move(claimed->duplicate);
+    co_return claim;
 }
 
 Task<void> reopen(Services& services, store::Lease lease) {

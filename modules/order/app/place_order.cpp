@@ -151,34 +151,18 @@ private:
         return order;
     }
 
-    struct Written {
-        Written() = default;
-        bool inserted = false;                     // else a unique value of the order is taken
-        std::optional<store::Imported> duplicate;  // by this order
-    };
-
-    /// The guard comes first: a lease that was lost writes nothing.
-    Task<Result<void>> write(
-        Transaction& tx, const Order& order, const PlaceAnswer& answer, Written& out
-    ) {
-        out = Written();
-        auto finished = co_await finish_in(tx, answer);
-        if (!finished) co_return finished.error();
-        auto inserted = co_await store::insert_order(tx, order, details_);
-        if (!inserted) co_return inserted.error();
-        if (!*inserted) {
-            if (!command_.import) co_return taken();
-            auto found = co_await store::find_imported(
-                tx, command_.import->source, command_.import->external_ref
-            );
-            if (!found) co_return found.error();
-            out.duplicate = std::move(*found);
-            co_return taken();
-        }
-        out.inserted = true;
-        co_return co_await announce_placed(
+    /// What is announced goes with what makes it true, or not at all.
+    Task<Result<void>> write(Transaction& tx, const Order& order, const PlaceAnswer& answer) {
+        auto announced = co_await announce_placed(
             services_, tx, order, details_.payment_token, ctx_.traceparent
         );
+        if (!announced) co_return announced.error();
+        store::Closing closing(lease_.order_id, lease_.fence, answer.status, answer.body);
+        auto placed = co_await store::place(tx, std::move(closing), order, details_);
+        if (!placed) co_return placed.error();
+        if (*placed == store::Placed::lease_lost) co_return in_flight();
+        if (*placed == store::Placed::taken) co_return taken();
+        co_return Result<void>();
     }
 
     /// Rolls write() back.
@@ -188,9 +172,8 @@ private:
         for (int attempt = 0; attempt < number_attempts; ++attempt) {
             order.number = domain::order_number(order.id, order.placed_at, attempt);
             PlaceAnswer answer(created, renderer_.order(order), false);
-            Written written;
-            TransactionBody body = [this, &order, &answer, &written](Transaction& tx) {
-                return write(tx, order, answer, written);
+            TransactionBody body = [this, &order, &answer](Transaction& tx) {
+                return write(tx, order, answer);
             };
             auto done = co_await services_.database.transact(std::move(body), ctx_.deadline);
             if (done) {
@@ -199,8 +182,15 @@ private:
             }
             if (done.error().code == "idempotency_in_flight") co_return done.error();
             if (done.error().code != "order_taken") co_return co_await give_up(done.error());
-            if (written.duplicate)
-                co_return co_await release_and_answer(std::move(*written.duplicate));
+            if (!command_.import) continue;
+            auto duplicate = co_await store::find_imported(
+                services_.database,
+                command_.import->source,
+                command_.import->external_ref,
+                ctx_.deadline
+            );
+            if (!duplicate) co_return co_await give_up(duplicate.error());
+            if (*duplicate) co_return co_await release_and_answer(std::move(**duplicate));
         }
         Error error(ErrorKind::internal, "no_order_number", "no free order number was found");
         co_return co_await give_up(std::move(error));

@@ -4,15 +4,21 @@ namespace souk::order::store {
 
 namespace {
 
-constexpr Statement claim_sql{
-    "order.claim_intent",
-    "INSERT INTO intents (caller, route, idempotency_key, body_hash, order_id, status, fence, "
-    "lease_until, answer_status, answer_body, created_at) "
-    "VALUES ($1, $2, $3, $4, $5, 'open', 1, $6, 0, '', $7) "
-    "ON CONFLICT (caller, route, idempotency_key) DO UPDATE "
-    "SET lease_until = excluded.lease_until, fence = intents.fence + 1 "
-    "WHERE intents.status = 'open' AND intents.lease_until <= $7 "
-    "AND intents.body_hash = excluded.body_hash RETURNING order_id, fence"};
+#define SOUK_CLAIM                                                                              \
+    "INSERT INTO intents (caller, route, idempotency_key, body_hash, order_id, status, fence, " \
+    "lease_until, answer_status, answer_body, created_at) "                                     \
+    "VALUES ($1, $2, $3, $4, $5, 'open', 1, $6, 0, '', $7) "                                    \
+    "ON CONFLICT (caller, route, idempotency_key) DO UPDATE "                                   \
+    "SET lease_until = excluded.lease_until, fence = intents.fence + 1 "                        \
+    "WHERE intents.status = 'open' AND intents.lease_until <= $7 "                              \
+    "AND intents.body_hash = excluded.body_hash RETURNING order_id, fence"
+constexpr Statement claim_sql{"order.claim_intent", SOUK_CLAIM};
+constexpr Statement claim_import_sql{
+    "order.claim_import",
+    SOUK_CLAIM
+    ", (SELECT id FROM orders WHERE source = $8 AND external_ref = $9), "
+    "(SELECT content_hash FROM orders WHERE source = $8 AND external_ref = $9)"};
+#undef SOUK_CLAIM
 constexpr Statement find_sql{
     "order.find_intent",
     "SELECT body_hash, order_id, status, answer_status, answer_body, lease_until FROM intents "
@@ -50,31 +56,41 @@ constexpr Statement audit_sql{
     "SELECT order_id, status, lease_until FROM intents WHERE status <> 'final' AND order_id > $1 "
     "ORDER BY order_id LIMIT $2"};
 
-Task<Result<void>> run(Transaction& tx, const Statement& statement, Params params) {
-    auto rows = co_await tx.execute(statement, std::move(params));
+Task<Result<void>> run_alone(Transaction& tx, const Statement& statement, Params params) {
+    auto rows = co_await tx.execute_last(statement, std::move(params));
     if (!rows) co_return rows.error();
     co_return Result<void>();
 }
 
 }  // namespace
 
-Task<Result<std::optional<Lease>>> claim_intent(Transaction& tx, IntentRequest r) {
+Task<Result<std::optional<Claimed>>> claim_intent(Transaction& tx, IntentRequest r) {
     Params params = bind(r.caller, r.route, r.key, r.body_hash, r.order_id, r.lease_until, r.now);
-    auto rows = co_await tx.execute(claim_sql, std::move(params));
+    if (r.import) {
+        params.emplace_back(r.import->source);
+        params.emplace_back(r.import->external_ref);
+    }
+    const Statement& statement = r.import ? claim_import_sql : claim_sql;
+    auto rows = co_await tx.execute_last(statement, std::move(params));
     if (!rows) co_return rows.error();
-    std::optional<Lease> lease;
-    if (rows->empty()) co_return lease;
-    lease.emplace();
-    lease->order_id = (*rows)[0].string(0);
-    lease->fence = (*rows)[0].integer(1);
-    co_return lease;
+    std::optional<Claimed> claimed;
+    if (rows->empty()) co_return claimed;
+    const auto row = (*rows)[0];
+    claimed.emplace();
+    claimed->lease.order_id = row.string(0);
+    claimed->lease.fence = row.integer(1);
+    if (!r.import || row.is_null(2)) co_return claimed;
+    claimed->duplicate.emplace();
+    claimed->duplicate->order_id = row.string(2);
+    claimed->duplicate->content_hash = row.string(3);
+    co_return claimed;
 }
 
 Task<Result<std::optional<StoredIntent>>> find_intent(
-    Transaction& tx, std::string caller, std::string route, std::string key
+    Database& database, std::string caller, std::string route, std::string key, Deadline deadline
 ) {
     Params params = bind(std::move(caller), std::move(route), std::move(key));
-    auto rows = co_await tx.execute(find_sql, std::move(params));
+    auto rows = co_await database.query(find_sql, std::move(params), deadline);
     if (!rows) co_return rows.error();
     std::optional<StoredIntent> intent;
     if (rows->empty()) co_return intent;
@@ -97,11 +113,11 @@ Task<Result<bool>> finish_intent(Transaction& tx, Lease lease, int status, std::
 }
 
 Task<Result<void>> reopen_intent(Transaction& tx, Lease lease, Timestamp now) {
-    return run(tx, reopen_sql, bind(std::move(lease.order_id), lease.fence, now));
+    return run_alone(tx, reopen_sql, bind(std::move(lease.order_id), lease.fence, now));
 }
 
 Task<Result<void>> drop_intent(Transaction& tx, Lease lease) {
-    return run(tx, drop_sql, bind(std::move(lease.order_id), lease.fence));
+    return run_alone(tx, drop_sql, bind(std::move(lease.order_id), lease.fence));
 }
 
 Task<Result<std::vector<Lease>>> find_abandoned(

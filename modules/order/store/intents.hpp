@@ -1,7 +1,7 @@
 // The SQL of intents: who set out to do what, under which key, and who may go on with it.
 #pragma once
 
-#include "souk/database.hpp"
+#include "store/orders.hpp"
 
 #include <optional>
 #include <string>
@@ -19,6 +19,7 @@ struct IntentRequest {
     std::string order_id;  // used when the key is new
     Timestamp now{};
     Timestamp lease_until{};
+    std::optional<ImportRef> import;
 };
 
 /// The right to finish an intent, until somebody takes it over with a higher fence.
@@ -38,11 +39,18 @@ struct StoredIntent {
     Timestamp lease_until{};
 };
 
-/// One statement: claims a new key, or takes an expired lease of the same body over under the same
-/// order id with the next fence. Nothing when neither is possible: see find_intent().
-Task<Result<std::optional<Lease>>> claim_intent(Transaction& tx, IntentRequest request);
+struct Claimed {
+    Claimed() = default;
+    Lease lease;
+    std::optional<Imported> duplicate;  // the import is here already
+};
+
+/// The body's only statement: claims a new key, or takes an expired lease of the same body over
+/// under the same order id with the next fence. Nothing when neither is possible: see
+/// find_intent().
+Task<Result<std::optional<Claimed>>> claim_intent(Transaction& tx, IntentRequest request);
 Task<Result<std::optional<StoredIntent>>> find_intent(
-    Transaction& tx, std::string caller, std::string route, std::string key
+    Database& database, std::string caller, std::string route, std::string key, Deadline deadline
 );
 
 /// Stores the final answer; false when the lease was lost.

@@ -17,6 +17,25 @@ constexpr Statement insert_line_sql{
     "order.insert_line",
     "INSERT INTO order_lines (order_id, line_no, product_id, sku, name, quantity, "
     "unit_price_micros, total) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"};
+constexpr Statement close_intent_sql{
+    "order.close_intent",
+    "UPDATE intents SET status = 'final', answer_status = $3, answer_body = $4 "
+    "WHERE order_id = $1 AND fence = $2 AND status = 'open'"};
+// PostgreSQL alone. Without the lease there is no id, and that is refused.
+constexpr Statement place_sql{
+    "order.place",
+    "WITH closed AS (UPDATE intents SET status = 'final', answer_status = $16, answer_body = $17 "
+    "WHERE order_id = $1 AND fence = $15 AND status = 'open' RETURNING order_id), "
+    "placed AS (INSERT INTO orders (id, number, user_id, status, amount, currency, units, "
+    "line_count, payment_token, version, placed_at, created_at, updated_at, source, external_ref, "
+    "imported_by, content_hash) SELECT (SELECT order_id FROM closed), $2, $3, 'pending', $4, $5, "
+    "$6, $7, $8, 1, $9, $10, $10, CAST($11 AS TEXT), CAST($12 AS TEXT), CAST($13 AS TEXT), "
+    "CAST($14 AS TEXT) RETURNING id) "
+    "INSERT INTO order_lines (order_id, line_no, product_id, sku, name, quantity, "
+    "unit_price_micros, total) SELECT p.id, l.line_no, l.product_id, l.sku, l.name, l.quantity, "
+    "l.price, l.total FROM placed p, unnest(CAST($18 AS TEXT[]), CAST($19 AS TEXT[]), "
+    "CAST($20 AS TEXT[]), CAST($21 AS BIGINT[]), CAST($22 AS BIGINT[]), CAST($23 AS BIGINT[])) "
+    "WITH ORDINALITY AS l (product_id, sku, name, quantity, price, total, line_no)"};
 constexpr Statement find_imported_sql{
     "order.find_imported",
     "SELECT id, content_hash FROM orders WHERE source = $1 AND external_ref = $2"};
@@ -161,12 +180,17 @@ Task<Result<std::optional<Changed>>> change(
     co_return changed;
 }
 
-}  // namespace
-
-Task<Result<bool>> insert_order(Transaction& tx, const Order& order, const OrderDetails& details) {
+/// SQLite: a statement costs little, and one cannot write to several tables.
+Task<Result<Placed>> place_in_steps(
+    Transaction& tx, Closing closing, const Order& order, const OrderDetails& details
+) {
+    Params close = bind(closing.order_id, closing.fence, closing.status, closing.answer);
+    auto closed = co_await tx.execute(close_intent_sql, std::move(close));
+    if (!closed) co_return closed.error();
+    if (closed->affected() == 0) co_return Placed::lease_lost;
     auto inserted = co_await tx.execute(insert_order_sql, order_row(order, details));
     if (!inserted) co_return inserted.error();
-    if (inserted->affected() == 0) co_return false;
+    if (inserted->affected() == 0) co_return Placed::taken;
     std::vector<Params> lines;
     lines.reserve(order.lines.size());
     for (const OrderLine& line : order.lines)
@@ -182,14 +206,58 @@ Task<Result<bool>> insert_order(Transaction& tx, const Order& order, const Order
         ));
     auto written = co_await tx.execute_all(insert_line_sql, std::move(lines));
     if (!written) co_return written.error();
-    co_return true;
+    co_return Placed::done;
+}
+
+void add_columns_of_lines(Params& params, const std::vector<OrderLine>& lines) {
+    std::vector<Value> columns[6];
+    for (const OrderLine& line : lines) {
+        columns[0].emplace_back(line.product_id);
+        columns[1].emplace_back(line.sku);
+        columns[2].emplace_back(line.name);
+        columns[3].emplace_back(line.quantity);
+        columns[4].emplace_back(line.unit_price.micros());
+        columns[5].emplace_back(line.total);
+    }
+    for (const auto& column : columns)
+        params.emplace_back(array_text(column));
+}
+
+/// PostgreSQL: one statement, so that no lock waits for a round trip. What must not be is an error,
+/// which rolls back whatever travels with it.
+Task<Result<Placed>> place_at_once(
+    Transaction& tx, Closing closing, const Order& order, const OrderDetails& details
+) {
+    Params params = order_row(order, details);
+    params.emplace_back(closing.fence);
+    params.emplace_back(static_cast<std::int64_t>(closing.status));
+    params.emplace_back(std::move(closing.answer));
+    add_columns_of_lines(params, order.lines);
+    auto placed = co_await tx.execute_last(place_sql, std::move(params));
+    if (placed) co_return Placed::done;
+    const Error& error = placed.error();
+    if (error.code == "not_null_violation" && error.detail == "orders.id")
+        co_return Placed::lease_lost;
+    if (error.code == "unique_violation" && error.detail.starts_with("orders_"))
+        co_return Placed::taken;
+    co_return error;
+}
+
+}  // namespace
+
+Task<Result<Placed>> place(
+    Transaction& tx, Closing closing, const Order& order, const OrderDetails& details
+) {
+    if (tx.dialect() == Dialect::postgres)
+        return place_at_once(tx, std::move(closing), order, details);
+    return place_in_steps(tx, std::move(closing), order, details);
 }
 
 Task<Result<std::optional<Imported>>> find_imported(
-    Transaction& tx, std::string source, std::string external_ref
+    Database& database, std::string source, std::string external_ref, Deadline deadline
 ) {
     Params params = bind(std::move(source), std::move(external_ref));
-    auto rows = co_await tx.execute(find_imported_sql, std::move(params));
+    auto rows = co_await database.query(find_imported_sql, std::move(params), deadline);
     if (!rows) co_return rows.error();
     std::optional<Imported> imported;
     if (rows->empty()) co_return imported;

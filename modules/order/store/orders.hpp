@@ -29,8 +29,24 @@ struct OrderDetails {
     std::optional<ImportRef> import;
 };
 
-/// False when its number or its (source, external_ref) is taken.
-Task<Result<bool>> insert_order(Transaction& tx, const Order& order, const OrderDetails& details);
+/// The lease that an order is placed under, and the answer that its intent keeps.
+struct Closing {
+    Closing(std::string order_id, std::int64_t fence, int status, std::string answer)
+        : order_id(std::move(order_id)), fence(fence), status(status), answer(std::move(answer)) {}
+    std::string order_id;
+    std::int64_t fence;
+    int status;
+    std::string answer;
+};
+enum class Placed : std::uint8_t {
+    done,
+    lease_lost,  // roll back: nothing was written, or must not be
+    taken,       // roll back: its number or its (source, external_ref) is another order's
+};
+/// Closes the intent and writes the order with its lines. The last of its body.
+Task<Result<Placed>> place(
+    Transaction& tx, Closing closing, const Order& order, const OrderDetails& details
+);
 
 struct Imported {
     Imported() = default;
@@ -38,7 +54,7 @@ struct Imported {
     std::string content_hash;
 };
 Task<Result<std::optional<Imported>>> find_imported(
-    Transaction& tx, std::string source, std::string external_ref
+    Database& database, std::string source, std::string external_ref, Deadline deadline
 );
 
 /// What is announced about an order that changed.
