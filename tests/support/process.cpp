@@ -183,12 +183,23 @@ void SoukProcess::launch() {
     if (parts_) return parts_->launch();
     std::error_code ignored;
     std::filesystem::remove(data_ / "souk.json", ignored);  // of a process that was killed
+    pid_ = begin({});
+}
+
+pid_t SoukProcess::begin(const std::vector<std::string>& more) const {
     std::vector<std::string> args = {
         "serve", "--data", data_.string(), "--port", "0", "--metrics-port", "0"};
     args.insert(args.end(), args_.begin(), args_.end());
+    args.insert(args.end(), more.begin(), more.end());
     Environment environment = stack_;
     environment.insert(environment.end(), environment_.begin(), environment_.end());
-    pid_ = spawn_souk(std::move(args), environment, (folder_.path() / "log").string());
+    return spawn_souk(std::move(args), environment, (folder_.path() / "log").string());
+}
+
+int SoukProcess::replace() {
+    const pid_t predecessor = std::exchange(pid_, begin({"--takeover"}));
+    await_ready();
+    return wait_for(predecessor);
 }
 
 void SoukProcess::start() {

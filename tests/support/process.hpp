@@ -71,6 +71,9 @@ public:
     void launch();
     /// The rest of start() after launch().
     void await_ready();
+    /// Lets a successor take over (--takeover). Returns, when that is ready and the process before
+    /// it has ended, that one's exit code. Of one process, not of one in parts.
+    int replace();
     void kill_hard();  // SIGKILL, and waits for the end
     void send(int signal);
     /// The exit code, or 128 + the signal. In a split without send() before: of the first that
@@ -98,6 +101,7 @@ public:
     http::Response get_metrics(const std::string& target) const;
 
 private:
+    pid_t begin(const std::vector<std::string>& more) const;
     bool read_announcement();
     bool is_ready() const;
     /// Who is spoken to.
