@@ -27,13 +27,6 @@ std::optional<Error> read_problem(const http::Response& response) {
 
 }  // namespace
 
-http::Headers call_headers(const CallContext& context, std::string_view peer_key) {
-    http::Headers headers;
-    headers.add("Content-Type", "application/json");
-    add_call_fields(headers, context, peer_key);
-    return headers;
-}
-
 void add_call_fields(
     http::Headers& headers, const CallContext& context, std::string_view peer_key
 ) {

@@ -20,9 +20,7 @@ inline constexpr std::string_view as_operator = "Souk-Operator";  // "1"; with t
 inline constexpr std::string_view admitted = "Souk-Admitted";     // in answers: PeerEdge let it in
 }  // namespace field
 
-/// All fields of a call to an Api but its deadline.
-http::Headers call_headers(const CallContext& context, std::string_view peer_key);
-/// Adds what says who asks, and for what: identity, key, request id, trace.
+/// Adds what says who asks, and for what, but for the deadline: identity, key, request id, trace.
 void add_call_fields(http::Headers& headers, const CallContext& context, std::string_view peer_key);
 
 /// The same trace with a new parent, for the callee; empty when `traceparent` is malformed.

@@ -92,6 +92,19 @@ http::Routes shop_routes(Seen& seen) {
             return answer(Response::no_content());
         }
     ));
+    out.push_back(Route(
+                      Method::post,
+                      "/api/echo",
+                      Access::everyone(),
+                      "Comes back as it comes in",
+                      [](const CallContext&, const Request& request) {
+                          Response response(200, "text/plain", request.body);
+                          response.stream = request.stream;
+                          return answer(std::move(response));
+                      }
+    )
+                      .max_body(64 << 20)
+                      .streams_body());
     return out;
 }
 
@@ -280,6 +293,24 @@ Task<Result<http::Response>> forward_with(
 Result<http::Response> Caller::forward(std::shared_ptr<Outgoing> request) {
     auto task = forward_with(remote_->pool(), std::move(request), context());
     return start(loop_.executor(), std::move(task)).get();
+}
+
+namespace {
+
+Task<Result<std::string>> read_all(std::shared_ptr<http::BodyStream> stream) {
+    std::string out;
+    for (;;) {
+        auto part = co_await stream->read();
+        if (!part) co_return part.error();
+        if (part->empty()) co_return out;
+        out += *part;
+    }
+}
+
+}  // namespace
+
+Result<std::string> Caller::read(std::shared_ptr<http::BodyStream> stream) {
+    return start(loop_.executor(), read_all(std::move(stream))).get();
 }
 
 void Caller::stop() {

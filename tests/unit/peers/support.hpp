@@ -73,7 +73,7 @@ struct Seen {
 };
 
 /// The Api of a module "shop": echo (its arguments), nothing (204), out_of_stock (a typed error),
-/// hold (waits until told); and a public route for staff.
+/// hold (waits until told); and of the public API what is for staff, and a body that streams back.
 http::Routes shop_routes(Seen& seen);
 
 class PeerServer {
@@ -165,6 +165,8 @@ public:
     Result<json::value> call(std::string method, milliseconds within = milliseconds(5'000));
     Result<json::value> call(std::string method, CallContext context);
     Result<http::Response> forward(std::shared_ptr<Outgoing> request);
+    /// All that `stream` has.
+    Result<std::string> read(std::shared_ptr<http::BodyStream> stream);
     void stop();
     std::string metrics() const { return metrics_->expose(); }
     CallContext context(milliseconds within = milliseconds(5'000)) const;

@@ -289,3 +289,42 @@ TEST_CASE("files that are no certificates are refused at start, with their name"
     files.ca = files.key;
     CHECK(fault(files).find("order.key") != std::string::npos);
 }
+
+namespace {
+
+/// Numbers, so that a byte out of order shows.
+struct Numbers final : http::BodyStream {
+    Task<Result<std::string>> read() override {
+        std::string part = text.substr(at, 50'000);
+        at += part.size();
+        co_return part;
+    }
+    static std::string make() {
+        std::string out;
+        for (int i = 0; out.size() < 3'000'000; ++i)
+            out += std::to_string(i);
+        return out;
+    }
+    const std::string text = make();
+    std::size_t at = 0;
+};
+
+}  // namespace
+
+TEST_CASE("bodies stream both ways at once over one TLS connection", "[tls]") {
+    const Authority authority;
+    SecureServer server(authority);
+    Caller caller(server.url(), as(authority));
+    for (int i = 0; i < 3; ++i) {
+        auto request = std::make_shared<Outgoing>(http::Method::post, "/api/echo", http::Headers());
+        auto body = std::make_shared<Numbers>();
+        request->stream = body;
+        auto answer = caller.forward(request);
+        REQUIRE(answer.has_value());
+        CHECK(answer->status == 200);
+        REQUIRE(answer->stream != nullptr);
+        auto back = caller.read(std::move(answer->stream));
+        REQUIRE(back.has_value());
+        CHECK((*back == body->text));
+    }
+}
