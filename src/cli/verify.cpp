@@ -4,6 +4,8 @@
 #include "cli/common.hpp"
 #include "cli/verify/judge.hpp"
 #include "cli/verify/read_books.hpp"
+#include "host/control_peers.hpp"
+#include "host/registry.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -83,12 +85,13 @@ Task<int> verify_shop(host::ControlClient& shop, const VerifyOptions& options) {
 
 int verify(const VerifyOptions& options) {
     // Opening a folder makes a shop of it; the books of an empty one would agree, whatever was
-    // meant. On servers the shop is there, whatever the folder holds.
+    // meant. On servers, or split, the shop is there, whatever the folder holds.
     const auto config = load_config(options.common);
     if (!config) return report(config.error());
     const std::filesystem::path data = config->text("data.dir");
     const bool embedded = config->text("postgres.url").empty();
-    if (embedded && !std::filesystem::exists(data / "souk.lock"))
+    const bool split = host::has_peers(*config, souk::modules());
+    if (embedded && !split && !std::filesystem::exists(data / "souk.lock"))
         return report(
             Error(ErrorKind::invalid, "usage", fmt::format("there is no shop in {}", data.string()))
         );

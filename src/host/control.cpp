@@ -1,5 +1,6 @@
 #include "host/control.hpp"
 
+#include "host/control_peers.hpp"
 #include "host/data_folder.hpp"
 #include "host/host.hpp"
 #include "http/client.hpp"
@@ -15,13 +16,6 @@ namespace {
 
 constexpr seconds patience{120};  // an import of a whole catalogue is one request
 
-void complete(http::Method method, const std::string& body, http::Headers& headers) {
-    if (!body.empty() && !headers.has("Content-Type"))
-        headers.set("Content-Type", "application/json");
-    if (method == http::Method::post && !headers.has("Idempotency-Key"))
-        headers.set("Idempotency-Key", random_token(16));
-}
-
 class RemoteClient final : public ControlClient {
 public:
     RemoteClient(Executor executor, http::ClientTarget target, Clock& clock)
@@ -30,7 +24,7 @@ public:
     Task<Result<http::Response>> send(
         http::Method method, std::string target, std::string body, http::Headers headers
     ) override {
-        complete(method, body, headers);
+        complete_request(method, body, headers);
         const Deadline deadline(clock_, patience);
         co_return co_await client_.send(
             method, std::move(target), std::move(headers), std::move(body), clock_, deadline
@@ -52,7 +46,7 @@ public:
     Task<Result<http::Response>> send(
         http::Method method, std::string target, std::string body, http::Headers headers
     ) override {
-        complete(method, body, headers);
+        complete_request(method, body, headers);
         http::Request request;
         const std::size_t mark = std::min(target.find('?'), target.size());
         auto path = http::percent_decode(std::string_view(target).substr(0, mark));
@@ -100,6 +94,13 @@ Task<Result<std::unique_ptr<ControlClient>>> connect(
 
 }  // namespace
 
+void complete_request(http::Method method, const std::string& body, http::Headers& headers) {
+    if (!body.empty() && !headers.has("Content-Type"))
+        headers.set("Content-Type", "application/json");
+    if (method == http::Method::post && !headers.has("Idempotency-Key"))
+        headers.set("Idempotency-Key", random_token(16));
+}
+
 std::unique_ptr<ControlClient> ControlClient::on(Host& host) {
     return std::make_unique<LocalClient>(host);
 }
@@ -111,6 +112,8 @@ Task<Result<std::unique_ptr<ControlClient>>> ControlClient::open(
     Clock& clock,
     Metrics& metrics
 ) {
+    if (has_peers(config, available))
+        co_return connect_peers(executor, config, std::move(available), clock);
     const std::string dir = config.text("data.dir");
     HostOptions options;
     options.available = std::move(available);

@@ -1,7 +1,8 @@
-// How commands reach the shop in a data folder: through the control socket of the server that runs
-// there, or, when none does, by opening the shop in this process (which then owns the folder until
-// close()). Either way the caller is the operator: Identity("system", {"admin"}), allowed to call
-// public and internal routes.
+// How commands reach the shop. When any address in `[peers]` is set the shop is split: each request
+// goes to the process of its module. Else it is the shop in the data folder: through the control
+// socket of the server that runs there, or, when none does, by opening it in this process (which
+// then owns the folder until close()). Each way the caller is the operator: Identity("system",
+// {"admin"}), allowed to call public and internal routes.
 #pragma once
 
 #include "host/config.hpp"
@@ -22,7 +23,7 @@ class ControlClient {
 public:
     /// Opens on `executor`, whose context the caller runs; the data folder is `config`'s data.dir.
     /// `available`: souk::modules(). Errors: those of Host::open; `unavailable` "connect" when the
-    /// owner of the folder does not answer.
+    /// owner of the folder does not answer; those of connect_peers().
     static Task<Result<std::unique_ptr<ControlClient>>> open(
         Executor executor,
         Config config,
@@ -36,7 +37,8 @@ public:
 
     virtual ~ControlClient() = default;
     /// `headers`: beside Content-Type and, for POST, an Idempotency-Key of its own when none is
-    /// given. An HTTP status of any kind is a success here. Errors: those of http::Client::send.
+    /// given. An HTTP status of any kind is a success here, but over peers a refusal to take us for
+    /// the operator. Errors: those of http::Client::send, over peers those of connect_peers().
     virtual Task<Result<http::Response>> send(
         http::Method method, std::string target, std::string body = {}, http::Headers headers = {}
     ) = 0;
@@ -45,5 +47,8 @@ public:
     /// Await before the client goes.
     virtual Task<void> close() = 0;
 };
+
+/// What every way adds to a request that lacks it.
+void complete_request(http::Method method, const std::string& body, http::Headers& headers);
 
 }  // namespace souk::host
