@@ -2,6 +2,7 @@
 
 #include "database/sqlite/sqlite_database.hpp"
 #include "host/data_folder.hpp"
+#include "host/diagnosis_peers.hpp"
 #include "host/diagnosis_servers.hpp"
 
 #include <fmt/format.h>
@@ -111,6 +112,8 @@ public:
             Checks found = co_await check_rabbitmq(config_, modules_);
             tell(std::move(found));
         }
+        Checks found = co_await check_peers(config_, executor_, clock_);
+        tell(std::move(found));
         co_return std::move(checks_);
     }
 
