@@ -87,9 +87,8 @@ Checks examine(const DoctorOptions& options, const std::function<void(const Chec
     const auto metrics = observe::make_metrics();
     Checks checks;
     host::run_task([&](Executor executor) -> Task<void> {
-        checks = co_await host::diagnose(
-            *config, plan->modules, executor, base::system_clock(), *metrics, told
-        );
+        checks =
+            co_await host::diagnose(*config, *plan, executor, base::system_clock(), *metrics, told);
     });
     return checks;
 }

@@ -85,14 +85,14 @@ class Diagnosis {
 public:
     Diagnosis(
         Config config,
-        std::vector<const ModuleInfo*> modules,
+        Plan plan,
         Executor executor,
         Clock& clock,
         Metrics& metrics,
         std::function<void(const Check&)> told
     )
         : config_(std::move(config))
-        , modules_(std::move(modules))
+        , plan_(std::move(plan))
         , executor_(executor)
         , clock_(clock)
         , metrics_(metrics)
@@ -109,10 +109,10 @@ public:
             tell(std::move(found));
         }
         if (!config_.text("rabbitmq.url").empty()) {
-            Checks found = co_await check_rabbitmq(config_, modules_);
+            Checks found = co_await check_rabbitmq(config_, plan_.modules);
             tell(std::move(found));
         }
-        Checks found = co_await check_peers(config_, executor_, clock_);
+        Checks found = co_await check_peers(config_, plan_, executor_, clock_);
         tell(std::move(found));
         co_return std::move(checks_);
     }
@@ -144,12 +144,12 @@ private:
     }
 
     Task<void> check_databases() {
-        Checks wrong = check_postgres_urls(config_, modules_.size());
+        Checks wrong = check_postgres_urls(config_, plan_.modules.size());
         if (!wrong.empty()) {
             tell(std::move(wrong));
             co_return;
         }
-        for (const ModuleInfo* module : modules_) {
+        for (const ModuleInfo* module : plan_.modules) {
             Checks found = co_await check_postgres(config_, *module, executor_, clock_, metrics_);
             tell(std::move(found));
         }
@@ -161,7 +161,7 @@ private:
         std::error_code ignored;
         if (!holder_ && fs::exists(folder / "souk.lock", ignored))
             lock.emplace(DataFolder::lock(folder));
-        for (const ModuleInfo* module : modules_) {
+        for (const ModuleInfo* module : plan_.modules) {
             const std::string name = fmt::format("database {}", module->name);
             const fs::path file = folder / module->name / fmt::format("{}.sqlite", module->name);
             if (!fs::exists(file, ignored))
@@ -206,7 +206,7 @@ private:
     }
 
     const Config config_;
-    const std::vector<const ModuleInfo*> modules_;
+    const Plan plan_;
     const Executor executor_;
     Clock& clock_;
     Metrics& metrics_;
@@ -231,14 +231,14 @@ std::string_view to_string(Verdict verdict) {
 
 Task<std::vector<Check>> diagnose(
     Config config,
-    std::vector<const ModuleInfo*> modules,
+    Plan plan,
     Executor executor,
     Clock& clock,
     Metrics& metrics,
     std::function<void(const Check&)> told
 ) {
     Diagnosis diagnosis(
-        std::move(config), std::move(modules), executor, clock, metrics, std::move(told)
+        std::move(config), std::move(plan), executor, clock, metrics, std::move(told)
     );
     co_return co_await diagnosis.run();
 }

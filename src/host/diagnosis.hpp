@@ -3,6 +3,7 @@
 #pragma once
 
 #include "host/config.hpp"
+#include "host/plan.hpp"
 #include "souk/clock.hpp"
 #include "souk/metrics.hpp"
 #include "souk/module.hpp"
@@ -31,10 +32,11 @@ struct Check {
     std::string mend;    // what to do; empty when there is nothing to, or the detail says it
 };
 
-/// `told` is called with each check as soon as it is done. `modules`: those whose databases to try.
+/// `told` is called with each check as soon as it is done. `plan`: the modules whose databases to
+/// try, and the peers that they call.
 Task<std::vector<Check>> diagnose(
     Config config,
-    std::vector<const ModuleInfo*> modules,
+    Plan plan,
     Executor executor,
     Clock& clock,
     Metrics& metrics,

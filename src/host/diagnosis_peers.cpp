@@ -23,9 +23,14 @@ constexpr std::string_view peers_prefix = "peers.";
 /// What every internal listener has, and changes nothing.
 constexpr std::string_view probe = "/internal/events/dead";
 
-/// The modules that have an address.
-std::vector<std::string> peers_in(const Config& config) {
+/// The modules to ask, of those that have an address.
+std::vector<std::string> peers_in(const Config& config, const Plan& plan) {
     std::vector<std::string> modules;
+    if (plan.split) {
+        for (const ModuleInfo* info : plan.remote)
+            modules.emplace_back(info->name);
+        return modules;
+    }
     for (const auto& [key, value] : config.values())
         if (key.starts_with(peers_prefix) && !value.value.empty())
             modules.push_back(key.substr(peers_prefix.size()));
@@ -95,15 +100,15 @@ Check judge_admission(std::string name, std::string place, const http::Response&
 
 class PeersDiagnosis {
 public:
-    PeersDiagnosis(Config config, Executor executor, Clock& clock)
-        : config_(std::move(config)), executor_(executor), clock_(clock) {}
+    PeersDiagnosis(Config config, Plan plan, Executor executor, Clock& clock)
+        : config_(std::move(config)), plan_(std::move(plan)), executor_(executor), clock_(clock) {}
 
     Task<Checks> run() {
         if (!config_.text("internal.identity_key_file").empty())
             checks_.push_back(check_identity_key(config_));
         if (!config_.text("internal.identity_public_file").empty())
             checks_.push_back(check_public_key(config_));
-        const std::vector<std::string> modules = peers_in(config_);
+        const std::vector<std::string> modules = peers_in(config_, plan_);
         if (!modules.empty() && load_credentials())
             for (const std::string& module : modules)
                 co_await check_module(module);
@@ -208,6 +213,7 @@ private:
     }
 
     const Config config_;
+    const Plan plan_;
     const Executor executor_;
     Clock& clock_;
     std::optional<Credentials> credentials_;
@@ -216,8 +222,8 @@ private:
 
 }  // namespace
 
-Task<std::vector<Check>> check_peers(Config config, Executor executor, Clock& clock) {
-    PeersDiagnosis diagnosis(std::move(config), executor, clock);
+Task<std::vector<Check>> check_peers(Config config, Plan plan, Executor executor, Clock& clock) {
+    PeersDiagnosis diagnosis(std::move(config), std::move(plan), executor, clock);
     co_return co_await diagnosis.run();
 }
 

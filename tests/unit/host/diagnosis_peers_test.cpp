@@ -15,19 +15,22 @@ using namespace souk::host::test;
 
 namespace {
 
-std::vector<Check> diagnose(const Secrets& secrets, const std::string& role, std::string peers) {
+std::vector<Check> diagnose(
+    const Secrets& secrets, const std::string& role, std::string peers, Plan plan = {}
+) {
     auto flags = credential_flags(secrets, role);
     flags.push_back(std::move(peers));
     asio::io_context context;
     return souk::test::run_task(
-        context, check_peers(config_of(flags), context.get_executor(), base::system_clock())
+        context,
+        check_peers(config_of(flags), std::move(plan), context.get_executor(), base::system_clock())
     );
 }
 
 std::vector<Check> diagnose(const std::vector<std::string>& flags) {
     asio::io_context context;
     return souk::test::run_task(
-        context, check_peers(config_of(flags), context.get_executor(), base::system_clock())
+        context, check_peers(config_of(flags), Plan(), context.get_executor(), base::system_clock())
     );
 }
 
@@ -62,6 +65,22 @@ TEST_CASE("the doctor asks each peer who it is and whether it lets us in", "[doc
     CHECK(swapped.back().verdict == Verdict::warn);
     CHECK_THAT(swapped.back().mend, Catch::Contains("not payment"));
     CHECK_THAT(swapped.back().mend, Catch::Contains("--set"));
+}
+
+TEST_CASE("a part of the shop asks those only that it calls", "[doctor]") {
+    const Secrets secrets;
+    InternalListener orders(secrets, {"order"});
+    ModuleInfo order{};
+    order.name = "order";
+    Plan plan;
+    plan.split = true;
+    const std::string address = "peers.order=" + orders.address();
+    const auto nobody = diagnose(secrets, "payment", address, plan);
+    CHECK(nobody.empty());
+    plan.remote = {&order};
+    const auto one = diagnose(secrets, "payment", address, plan);
+    REQUIRE(one.size() == 2);
+    CHECK(one[1].name == "peer order");
 }
 
 TEST_CASE("the doctor tells why a peer is not reached", "[doctor]") {
