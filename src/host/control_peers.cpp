@@ -2,7 +2,6 @@
 
 #include "host/plan.hpp"
 #include "peers/wire.hpp"
-#include "souk/id.hpp"
 #include "souk/json.hpp"
 #include "souk/wire.hpp"
 
