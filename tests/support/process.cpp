@@ -139,13 +139,21 @@ bool in_parts() {
 
 SoukProcess::SoukProcess(std::vector<std::string> args) {
     if (in_parts()) {
-        parts_ = std::make_unique<SplitShop>(Services::shared().fresh_shop(), std::move(args));
+        make_parts(std::move(args));
         return;
     }
     data_ = folder_.path() / "shop";
     files_ = data_;
     args_ = std::move(args);
     if (on_servers()) stack_ = Services::shared().fresh_shop();
+}
+
+SoukProcess::SoukProcess(InParts, std::vector<std::string> args) {
+    make_parts(std::move(args));
+}
+
+void SoukProcess::make_parts(std::vector<std::string> args) {
+    parts_ = std::make_unique<SplitShop>(Services::shared().fresh_shop(), std::move(args));
 }
 
 SoukProcess::SoukProcess(Environment stack, std::vector<std::string> args)

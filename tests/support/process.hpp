@@ -47,12 +47,16 @@ struct ReplicaOf {
     const SoukProcess& first;
 };
 
+/// Six processes, whatever SOUK_TEST_STACK says.
+struct InParts {};
+
 class SoukProcess {
 public:
     /// The shop. `args` come after `serve --data ... --port 0 --metrics-port 0`. Does not start it
     /// yet. In a split what is done to it is done to all six processes; what is asked of it is
     /// asked of the gateway.
     explicit SoukProcess(std::vector<std::string> args = {});
+    SoukProcess(InParts, std::vector<std::string> args);
     /// One process on servers that the test chose: `stack` is what Services::fresh_shop() gave.
     SoukProcess(Environment stack, std::vector<std::string> args);
     SoukProcess(ReplicaOf other, std::vector<std::string> args);
@@ -101,6 +105,7 @@ public:
     http::Response get_metrics(const std::string& target) const;
 
 private:
+    void make_parts(std::vector<std::string> args);
     pid_t begin(const std::vector<std::string>& more) const;
     bool read_announcement();
     bool is_ready() const;

@@ -104,11 +104,19 @@ std::string Wish::to_json() const {
 
 Shop::Shop(std::vector<std::string> args) : process_(with_short_waits(std::move(args))) {}
 
+Shop::Shop(InParts parts, std::vector<std::string> args)
+    : process_(parts, with_short_waits(std::move(args))) {}
+
 Shop::Shop(Environment stack, std::vector<std::string> args)
     : process_(std::move(stack), with_short_waits(std::move(args))) {}
 
 Shop::Shop(ReplicaOf other, std::vector<std::string> args)
     : process_(other, with_short_waits(std::move(args))) {}
+
+SplitShop& Shop::parts() const {
+    if (process_.parts() == nullptr) throw std::logic_error("this shop is one process");
+    return *process_.parts();
+}
 
 void Shop::start(Environment environment) {
     process_.set_environment(std::move(environment));

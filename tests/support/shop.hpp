@@ -48,6 +48,7 @@ public:
     /// Waits of seconds instead of half minutes, so that a test can sit a crash out, and no limit
     /// on a caller who asks again and again meanwhile; then `args`.
     explicit Shop(std::vector<std::string> args = {});
+    Shop(InParts, std::vector<std::string> args);
     /// On servers that the test chose.
     Shop(Environment stack, std::vector<std::string> args);
     Shop(ReplicaOf other, std::vector<std::string> args);
@@ -55,6 +56,8 @@ public:
     void start(Environment environment = {});
     SoukProcess& process() { return process_; }
     const SoukProcess& process() const { return process_; }
+    /// Its six processes. Throws where it is one.
+    SplitShop& parts() const;
 
     /// An access token for `subject` (a session of its own), as the user module would issue it.
     std::string token(const std::string& subject, const std::string& role = "customer") const;

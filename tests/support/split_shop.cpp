@@ -158,12 +158,21 @@ Environment SplitShop::environment_of(std::string_view role) const {
 }
 
 void SplitShop::set_environment(std::string_view role, Environment environment) {
-    process(role).set_environment(std::move(environment));
+    own_[std::string(role)] = std::move(environment);
+    hand_out(role);
 }
 
-void SplitShop::set_environment(const Environment& environment) {
-    for (auto& [role, process] : processes_)
-        process->set_environment(environment);
+void SplitShop::set_environment(Environment environment) {
+    common_ = std::move(environment);
+    for (const std::string_view role : roles)
+        hand_out(role);
+}
+
+void SplitShop::hand_out(std::string_view role) {
+    Environment all = common_;
+    const Environment& own = own_[std::string(role)];
+    all.insert(all.end(), own.begin(), own.end());
+    process(role).set_environment(std::move(all));
 }
 
 void SplitShop::launch() {
@@ -239,7 +248,7 @@ Finished SplitShop::run(const std::string& command, std::vector<std::string> arg
         return gateway().run(command, std::move(args));
     }
     args.insert(args.begin(), {command, "--data", (operator_folder_.path() / "none").string()});
-    return run_souk(args, environment_of("operator"));
+    return run_souk(args, gateway().pid() > 0 ? environment_of("operator") : stack_);
 }
 
 void show_split_logs() {

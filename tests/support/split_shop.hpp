@@ -59,10 +59,10 @@ public:
     std::uint16_t internal_port(std::string_view role) const;
 
     /// For the next start of that role alone, beside what all have: "SOUK__PEERS__PRODUCT" and the
-    /// like. Replaces what was set before.
+    /// like. Replaces what was set for it before.
     void set_environment(std::string_view role, Environment environment);
-    /// The same for all.
-    void set_environment(const Environment& environment);
+    /// For the next start of all, beside what each has.
+    void set_environment(Environment environment);
     /// Those that do not run, all at once; returns when all are ready. Throws as
     /// SoukProcess::start().
     void start();
@@ -81,15 +81,22 @@ public:
     std::string log() const;
 
     /// `souk <command> <args>` to its end: `serve` and `healthcheck` as the gateway's process, all
-    /// else as the operator, who speaks to the peers with a certificate.
+    /// else as the operator, who speaks to the peers with a certificate; or, while the gateway does
+    /// not run, as the whole shop on the servers of the six.
     Finished run(const std::string& command, std::vector<std::string> args) const;
 
-private:
+    /// What the process of that role, or the "operator", is told: the servers, all peers, its own
+    /// certificate.
     Environment environment_of(std::string_view role) const;
+
+private:
+    void hand_out(std::string_view role);
 
     const Environment stack_;
     std::map<std::string, ReservedPort, std::less<>> ports_;  // the gateway's is the public one
     std::map<std::string, std::unique_ptr<SoukProcess>, std::less<>> processes_;
+    std::map<std::string, Environment, std::less<>> own_;
+    Environment common_;
     TempFolder operator_folder_;
     bool ending_ = false;
 };

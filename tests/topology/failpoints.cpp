@@ -2,6 +2,7 @@
 // client repeats what it got no answer to, under the same keys. All cases run side by side: most of
 // their time is a wait for the leases of the dead.
 #include "support/shop.hpp"
+#include "support/split_shop.hpp"
 
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
@@ -9,11 +10,14 @@
 #include <array>
 #include <csignal>
 #include <future>
+#include <memory>
+#include <semaphore>
 #include <set>
 #include <stdexcept>
 #include <thread>
 
 using namespace souk;
+using test::Environment;
 using test::Shop;
 using test::Wish;
 
@@ -29,10 +33,12 @@ constexpr std::array payments = {
     "tok_approve", "tok_approve", "tok_charge_then_timeout", "tok_approve", "tok_decline"};
 
 /// Where to die, at which pass, and whether orders are given up after a second meanwhile: then
-/// charges, voids, refunds and returned stock meet the death.
+/// charges, voids, refunds and returned stock meet the death. In a split one process dies, and
+/// counts its own passes.
 struct Death {
     const char* failpoint;
     bool impatient = false;
+    const char* process = "order";
 };
 
 constexpr std::array deaths = {
@@ -40,17 +46,30 @@ constexpr std::array deaths = {
     Death{"order.after_reserve=crash@4"},
     Death{"order.after_commit=crash@4"},
     Death{"outbox.append=crash@6"},
-    Death{"payment.after_claim=crash@3"},
-    Death{"payment.after_charge=crash@3"},
-    Death{"payment.after_charge=crash@5"},
-    Death{"payment.after_charge=crash@11", true},
-    Death{"payment.after_commit=crash@3"},
-    Death{"payment.after_commit=crash@9", true},
+    Death{"payment.after_claim=crash@3", false, "payment"},
+    Death{"payment.after_charge=crash@3", false, "payment"},
+    Death{"payment.after_charge=crash@5", false, "payment"},
+    Death{"payment.after_charge=crash@11", true, "payment"},
+    Death{"payment.after_commit=crash@3", false, "payment"},
+    Death{"payment.after_commit=crash@9", true, "payment"},
+    Death{"notification.after_write_before_mark=crash@2", false, "notification"},
+};
+
+// Between the modules, where all of them run in one process.
+constexpr std::array whole_deaths = {
     Death{"bus.before_consume=crash@7"},
     Death{"bus.after_consume_before_cursor=crash@7"},
     Death{"bus.after_consume_before_cursor=crash@12"},
     Death{"bus.after_consume_before_cursor=crash@20", true},
-    Death{"notification.after_write_before_mark=crash@2"},
+};
+
+constexpr std::array split_deaths = {
+    Death{"bus.before_consume=crash@3", false, "payment"},
+    Death{"bus.before_consume=crash@3", false, "order"},
+    Death{"bus.after_consume_before_cursor=crash@3", false, "payment"},
+    Death{"bus.after_consume_before_cursor=crash@3", true, "order"},
+    Death{"bus.after_consume_before_cursor=crash@3", true, "product"},
+    Death{"bus.after_consume_before_cursor=crash@3", false, "notification"},
 };
 
 // Of the driver's own. Starting takes about ten commits; the death is meant for the orders.
@@ -78,6 +97,7 @@ public:
     explicit Case(Death death)
         : failpoint_(death.failpoint)
         , impatient_(death.impatient)
+        , process_(death.process)
         , shop_({"--set", impatient_ ? "modules.order.payment_timeout=1s" : "log.level=info"}) {}
 
     std::vector<std::string> run() {
@@ -97,7 +117,16 @@ public:
     }
 
 private:
-    void fault(const std::string& text) { faults_.push_back(failpoint_ + ": " + text); }
+    void fault(const std::string& text) {
+        faults_.push_back(fmt::format("{} ({}): {}", failpoint_, process_, text));
+    }
+
+    void start(const std::string& failpoint) {
+        Environment environment = {{"SOUK_FAILPOINTS", failpoint}};
+        if (!test::in_parts()) return shop_.start(std::move(environment));
+        shop_.parts().set_environment(process_, std::move(environment));
+        shop_.start();
+    }
 
     void prepare() {
         shop_.start();
@@ -105,7 +134,7 @@ private:
         for (const std::string& customer : shop_.add_customers(orders_placed))
             tokens_.push_back(shop_.token(customer));
         if (shop_.process().stop() != 0) throw std::runtime_error("did not stop in order");
-        shop_.start({{"SOUK_FAILPOINTS", failpoint_}});
+        start(failpoint_);
     }
 
     bool revive_if_dead() {
@@ -113,7 +142,7 @@ private:
         const int code = shop_.process().wait();
         if (code != 128 + SIGKILL) fault(fmt::format("ended with {}", code));
         died_ = true;
-        shop_.start({{"SOUK_FAILPOINTS", ""}});
+        start("");
         return true;
     }
 
@@ -132,6 +161,7 @@ private:
             const bool again = answer.status == 0 || answer.status >= 500 ||
                                (answer.status == 409 && answer.headers.has("Retry-After"));
             if (!again) throw std::runtime_error(fmt::format("{} {}", answer.status, answer.body));
+            revive_if_dead();  // a gateway answers for the dead
             std::this_thread::sleep_for(retry_pause);
         }
         throw std::runtime_error(fmt::format("order {} was never answered", i));
@@ -189,6 +219,7 @@ private:
 
     const std::string failpoint_;
     const bool impatient_;
+    const std::string process_;
     Shop shop_;
     std::string product_;
     std::vector<std::string> tokens_;
@@ -197,7 +228,15 @@ private:
     std::vector<std::string> faults_;
 };
 
+/// Six processes a case are many at once for PostgreSQL's connections.
+std::counting_semaphore<>& slots() {
+    static std::counting_semaphore<> all(test::in_parts() ? 4 : 64);
+    return all;
+}
+
 std::vector<std::string> run_case(Death death) {
+    slots().acquire();
+    const std::shared_ptr<void> slot(nullptr, [](void*) { slots().release(); });
     Case one(death);
     return one.run();
 }
@@ -208,6 +247,10 @@ TEST_CASE("killed at any named step, no acknowledged order is lost, doubled or l
     std::vector<std::future<std::vector<std::string>>> running;
     std::vector<Death> all(deaths.begin(), deaths.end());
     if (!test::on_servers()) all.insert(all.end(), embedded_deaths.begin(), embedded_deaths.end());
+    if (test::in_parts())
+        all.insert(all.end(), split_deaths.begin(), split_deaths.end());
+    else
+        all.insert(all.end(), whole_deaths.begin(), whole_deaths.end());
     for (const Death& death : all)
         running.push_back(std::async(std::launch::async, run_case, death));
     for (auto& one : running) {

@@ -48,12 +48,18 @@ Trade::Trade(std::filesystem::path file) : file_(std::move(file)), shop_(on_stea
     prepare();
 }
 
+Trade::Trade(std::filesystem::path file, InParts parts)
+    : file_(std::move(file)), shop_(parts, in_small_batches()) {
+    prepare();
+}
+
 Trade::Trade(std::filesystem::path file, Environment stack)
     : file_(std::move(file)), shop_(std::move(stack), in_small_batches()) {
     prepare();
 }
 
 void Trade::prepare() {
+    shop_.start();
     const Finished seeded = shop_.process().run(
         "seed",
         {"--account",
@@ -65,7 +71,6 @@ void Trade::prepare() {
     );
     INFO(seeded.out);
     REQUIRE(seeded.code == 0);
-    shop_.start();
     const Finished imported = run("import");
     INFO(imported.out);
     REQUIRE(imported.code == 0);

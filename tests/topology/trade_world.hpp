@@ -15,6 +15,7 @@ namespace souk::test {
 class Trade {
 public:
     explicit Trade(std::filesystem::path file);
+    Trade(std::filesystem::path file, InParts parts);
     /// On servers that the test chose.
     Trade(std::filesystem::path file, Environment stack);
 
