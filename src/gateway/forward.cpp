@@ -68,8 +68,8 @@ bool is_internal(std::string_view name) {
 
 /// What the gateway says itself, or what is meant for it.
 bool is_the_gateways(std::string_view name) {
-    constexpr std::array<std::string_view, 6> names = {
-        "host", "expect", "authorization", "request-id", "traceparent", "forwarded"};
+    constexpr std::array<std::string_view, 7> names = {
+        "host", "expect", "authorization", "request-id", "traceparent", "forwarded", "x-real-ip"};
     return is_one_of(name, names) || begins_with(name, "x-forwarded-");
 }
 
