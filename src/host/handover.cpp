@@ -1,6 +1,6 @@
 #include "host/handover.hpp"
 
-#include "base/signal.hpp"
+#include "souk/failpoint.hpp"
 #include "souk/log.hpp"
 
 #include <boost/asio/basic_socket_acceptor.hpp>
@@ -317,6 +317,7 @@ Task<bool> HandoverOffer::State::converse(Channel& channel) {
     auto word = co_await channel.receive();
     if (ended) co_return false;
     if (word && word->text == word_ready) {
+        failpoint::hit("handover.before_leaving");
         (void)channel.send(word_leaving);
         co_return true;
     }
@@ -418,6 +419,7 @@ std::vector<std::string> Takeover::left() const {
 Task<Result<void>> Takeover::ready() {
     const Logger log("handover");
     // When it has hung up, its last word may still be there.
+    failpoint::hit("handover.before_ready");
     (void)state_->channel.send(word_ready);
     auto word = co_await state_->channel.receive();
     if (word && word->text == word_late)
