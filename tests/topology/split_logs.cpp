@@ -1,6 +1,7 @@
 // When a test fails, what the processes of its split shop had to say.
 #include "support/split_shop.hpp"
 
+#define CATCH_CONFIG_EXTERNAL_INTERFACES
 #include <catch2/catch.hpp>
 
 namespace {
