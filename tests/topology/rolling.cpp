@@ -113,9 +113,10 @@ private:
         }
     }
 
-    /// Once. A connection that the server has closed before is replaced, as any client does.
+    /// Once, and without a look whether the server has hung up meanwhile: it has to say so in its
+    /// last answer.
     Task<Result<http::Response>> ask(http::ClientConnection& connection, const Outgoing& request) {
-        if (!connection.usable()) {
+        if (!connection.is_open()) {
             const asio::ip::tcp::endpoint to(asio::ip::address_v4::loopback(), port_);
             auto connected = co_await connection.connect(to, nullptr, "");
             if (!connected) co_return connected.error();
