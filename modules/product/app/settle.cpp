@@ -14,8 +14,7 @@ Error hold_committed() {
 
 Task<Result<void>> release_in(Transaction& tx, std::string order_id, Timestamp now) {
     // The tombstone first: if the order has no reservation, it never gets one.
-    auto buried =
-        co_await store::insert_reservation(tx, order_id, ReservationStatus::released, 0, now);
+    auto buried = co_await store::insert_tombstone(tx, order_id, now);
     if (!buried) co_return buried.error();
     if (*buried) co_return Result<void>();
     auto released =

@@ -31,14 +31,8 @@ struct ReceivedTotal {
 /// "insufficient_stock" when more is already held or sold.
 Task<Result<std::vector<bool>>> set_received(Transaction& tx, std::vector<ReceivedTotal> totals);
 
-/// Opens a reservation; false when the order has one already.
-Task<Result<bool>> insert_reservation(
-    Transaction& tx,
-    std::string order_id,
-    ReservationStatus status,
-    std::int64_t units,
-    Timestamp now
-);
+/// Refuses whatever reservation may come; false when the order has one already.
+Task<Result<bool>> insert_tombstone(Transaction& tx, std::string order_id, Timestamp now);
 Task<Result<ReservationStatus>> find_reservation(Transaction& tx, std::string order_id);
 /// Moves the order's reservation and its holds out of `held`; false when it is not `held`. Units go
 /// back to available (`released`) or become sold (`committed`), on PostgreSQL when `tx` commits
@@ -47,20 +41,28 @@ Task<Result<bool>> settle_reservation(
     Transaction& tx, std::string order_id, ReservationStatus to, Timestamp now
 );
 
-/// Takes units from what is available; the products that have too few, or do not exist.
-Task<Result<std::vector<std::string>>> take_units(
-    Transaction& tx, const domain::Quantities& quantities
+/// What became of an order's wish for stock.
+struct Reservation {
+    Reservation() = default;
+    bool opened = false;                 // else nothing may be written: roll back
+    std::vector<ReservedProduct> holds;  // at today's price, in ascending order of product
+    std::vector<std::string> unknown;    // products that do not exist, or have no price
+    std::vector<std::string> missing;    // products that have too few units
+};
+/// Opens the order's reservation, records its holds and takes the units: all of it, or, when a
+/// product is unknown or missing, or the order has a reservation already, nothing. The last of its
+/// body.
+Task<Result<Reservation>> reserve(
+    Transaction& tx, std::string order_id, const domain::Quantities& quantities, Timestamp now
 );
-/// Records holds at today's price; the products that cannot be ordered.
-Task<Result<std::vector<std::string>>> insert_holds(
-    Transaction& tx, std::string order_id, const domain::Quantities& quantities
-);
-/// Which of `ids` cannot be ordered because they do not exist or have no price.
-Task<Result<std::vector<std::string>>> unknown_products(
-    Transaction& tx, std::vector<std::string> ids
-);
-/// What the order holds or held, in ascending order of product.
-Task<Result<std::vector<ReservedProduct>>> read_holds(Transaction& tx, std::string order_id);
+
+/// What an order holds or held.
+struct Holds {
+    Holds() = default;
+    ReservationStatus status = ReservationStatus::none;
+    std::vector<ReservedProduct> products;  // in ascending order
+};
+Task<Result<Holds>> find_holds(Database& database, std::string order_id, Deadline deadline);
 
 /// The answer that is stored under a key of a caller.
 struct StoredAnswer {
