@@ -34,28 +34,18 @@ Task<Result<void>> accept_order(Transaction& tx, const Clock& clock, Event event
     if (!placed) co_return placed.error();
     auto currency = Currency::parse(placed->currency);
     if (!currency) co_return currency.error();
-    auto fenced = co_await store::lock_fence(tx, placed->order_id);
-    if (!fenced) co_return fenced.error();
-
     const auto now = clock.now();
-    const auto free = placed->amount == 0;
-    const std::string_view status = *fenced ? "voided" : free ? "captured" : "pending";
     const Money total(placed->amount, *currency);
     store::Payment payment(
         make_id("pay", now),
         placed->order_id,
         placed->user_id,
-        std::string(status),
+        std::string("pending"),
         std::string(),
         total
     );
-    payment.version = status == "captured" ? 1 : 0;
+    payment.version = 0;
     payment.created_at = now;
-    auto inserted = co_await store::insert_payment(tx, payment);
-    if (!inserted) co_return inserted.error();
-    if (!*inserted || *fenced) co_return Result<void>();
-    if (free)
-        co_return co_await announce_captured(tx, clock, placed->order_id, payment.id, total, 1);
     store::Attempt attempt(
         make_id("att", now),
         payment.id,
@@ -65,6 +55,20 @@ Task<Result<void>> accept_order(Transaction& tx, const Clock& clock, Event event
         placed->token,
         total
     );
+    if (placed->amount > 0 && tx.dialect() == Dialect::postgres)
+        co_return co_await store::accept(tx, std::move(payment), std::move(attempt));
+
+    const auto free = placed->amount == 0;
+    auto fenced = co_await store::lock_fence(tx, placed->order_id);
+    if (!fenced) co_return fenced.error();
+    if (free) payment.status = "captured";
+    if (*fenced) payment.status = "voided";
+    payment.version = payment.status == "captured" ? 1 : 0;
+    auto inserted = co_await store::insert_payment(tx, payment);
+    if (!inserted) co_return inserted.error();
+    if (!*inserted || *fenced) co_return Result<void>();
+    if (free)
+        co_return co_await announce_captured(tx, clock, placed->order_id, payment.id, total, 1);
     co_return co_await store::insert_attempt(tx, std::move(attempt), now);
 }
 

@@ -30,22 +30,9 @@ Task<Result<void>> decline(
     );
 }
 
-/// A capture behind a raised fence is not announced: it is given back, and that is announced.
-Task<Result<void>> capture(
-    Transaction& tx, const Clock& clock, domain::Attempt attempt, bool fenced
-) {
-    const auto now = clock.now();
-    auto postings = domain::capture_postings(attempt.total.amount);
-    auto booked = co_await book(tx, attempt, postings, now);
-    if (!booked) co_return booked.error();
-    if (!fenced) {
-        auto captured = co_await store::capture_payment(tx, attempt.payment_id, now);
-        if (!captured) co_return captured.error();
-        if (*captured)
-            co_return co_await announce_captured(
-                tx, clock, attempt.order_id, attempt.payment_id, attempt.total, 1
-            );
-    }
+/// What was captured behind a raised fence is not announced: it is given back, and that is
+/// announced.
+Task<Result<void>> give_back(Transaction& tx, domain::Attempt attempt, Timestamp now) {
     auto kept = co_await store::give_back_payment(tx, attempt.payment_id, now);
     if (!kept) co_return kept.error();
     domain::Attempt refund(
@@ -62,26 +49,58 @@ Task<Result<void>> capture(
 
 }  // namespace
 
-Task<Result<void>> settle_charge(
-    Transaction& tx, const Clock& clock, domain::Attempt attempt, Answer answer
+Task<Result<void>> settle_charges(
+    Transaction& tx, const Clock& clock, const std::vector<Answered>& charges
 ) {
-    auto fenced = co_await store::hold_fence(tx, attempt.order_id);
+    store::Ids orders;
+    std::vector<store::Settled> answers;
+    for (const auto& [attempt, answer] : charges) {
+        orders.insert(attempt.order_id);
+        answers.emplace_back(attempt.id, answer.done ? "captured" : "declined");
+    }
+    auto fenced = co_await store::hold_fences(tx, std::move(orders));
     if (!fenced) co_return fenced.error();
-    std::string status(answer.done ? "captured" : "declined");
-    auto settled = co_await store::settle_attempt(tx, attempt.id, std::move(status));
+    auto settled = co_await store::settle_attempts(tx, std::move(answers));
     if (!settled) co_return settled.error();
-    if (!*settled) co_return Result<void>();
-    if (answer.done) co_return co_await capture(tx, clock, std::move(attempt), *fenced);
-    co_return co_await decline(tx, clock, std::move(attempt), answer.reason);
+    const auto now = clock.now();
+    store::Ids captured_payments;
+    for (const auto& [attempt, answer] : charges)
+        if (answer.done && settled->contains(attempt.id) && !fenced->contains(attempt.order_id))
+            captured_payments.insert(attempt.payment_id);
+    auto captured = co_await store::capture_payments(tx, std::move(captured_payments), now);
+    if (!captured) co_return captured.error();
+
+    for (const auto& [attempt, answer] : charges) {
+        if (!settled->contains(attempt.id)) continue;
+        Result<void> done;
+        if (!answer.done) {
+            done = co_await decline(tx, clock, attempt, answer.reason);
+            if (!done) co_return done;
+            continue;
+        }
+        auto postings = domain::capture_postings(attempt.total.amount);
+        done = co_await book(tx, attempt, std::move(postings), now);
+        if (!done) co_return done;
+        if (captured->contains(attempt.payment_id))
+            done = co_await announce_captured(
+                tx, clock, attempt.order_id, attempt.payment_id, attempt.total, 1
+            );
+        else
+            done = co_await give_back(tx, attempt, now);
+        if (!done) co_return done;
+    }
+    co_return Result<void>();
 }
 
 Task<Result<void>> settle_refund(
     Transaction& tx, const Clock& clock, domain::Attempt attempt, Answer answer
 ) {
     if (!answer.done) co_return Error(ErrorKind::internal, "refund_refused", answer.reason);
-    auto settled = co_await store::settle_attempt(tx, attempt.id, "refunded");
+    std::vector<store::Settled> answers;
+    answers.emplace_back(attempt.id, "refunded");
+    auto settled = co_await store::settle_attempts(tx, std::move(answers));
     if (!settled) co_return settled.error();
-    if (!*settled) co_return Result<void>();
+    if (settled->empty()) co_return Result<void>();
     const auto now = clock.now();
     auto postings = domain::refund_postings(attempt.total.amount);
     auto booked = co_await book(tx, attempt, postings, now);

@@ -12,6 +12,9 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/system/system_error.hpp>
 
+#include <algorithm>
+#include <utility>
+
 namespace souk::payment::app {
 
 namespace {
@@ -39,6 +42,14 @@ Task<Result<void>> claim_into(
     if (!claimed) co_return claimed.error();
     attempts = std::move(*claimed);
     co_return Result<void>();
+}
+
+Task<Result<void>> settle_alone(Transaction& tx, const Clock& clock, Answered answered) {
+    if (answered.attempt.is_refund())
+        co_return co_await settle_refund(tx, clock, answered.attempt, answered.answer);
+    std::vector<Answered> one;
+    one.push_back(std::move(answered));
+    co_return co_await settle_charges(tx, clock, one);
 }
 
 }  // namespace
@@ -98,7 +109,8 @@ Deadline Worker::database_deadline() const {
 Task<void> Worker::run() {
     while (!stopping_) {
         const bool usable = co_await provider_is_usable();
-        auto free = options_.limit - in_hand_.size();
+        const auto taken = in_hand_.size() + answered_.size();
+        const auto free = options_.limit - std::min(taken, options_.limit);
         if (usable && free > 0) {
             auto claimed = co_await claim(free);
             backlog_ = claimed == free;
@@ -166,7 +178,7 @@ Task<void> Worker::process_step(domain::Attempt attempt, std::shared_ptr<Sending
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     if (failpoint::hit("payment.after_charge")) co_return;
     if (answer)
-        co_await settle(std::move(attempt), *answer);
+        co_await settle(Answered(std::move(attempt), *answer));
     else
         co_await postpone(std::move(attempt), answer.error());
 }
@@ -181,23 +193,72 @@ Task<Result<Answer>> Worker::ask(domain::Attempt attempt) {
     co_return co_await provider_->charge(std::move(request), deadline);
 }
 
-Task<void> Worker::settle(domain::Attempt attempt, Answer answer) {
-    TransactionBody body = [&](Transaction& tx) {
-        return attempt.is_refund() ? settle_refund(tx, clock_, attempt, answer)
-                                   : settle_charge(tx, clock_, attempt, answer);
-    };
-    auto committed = co_await database_.transact(body, database_deadline());
-    if (!committed) {
-        // The answer is in the provider's books: the lease brings the attempt back and it repeats.
-        log_.warn(
-            "an answer could not be settled",
-            {{"attempt_id", attempt.id}, {"error", committed.error().code}}
-        );
-        co_return;
+/// What is answered while one batch is committed makes the next one.
+Task<void> Worker::settle(Answered answered) {
+    if (answered.attempt.is_refund()) co_return co_await settle_one(answered);
+    answered_.push_back(std::move(answered));
+    if (std::exchange(settling_, true)) co_return;
+    while (!answered_.empty()) {
+        const std::vector<Answered> batch = std::exchange(answered_, {});
+        const bool together = co_await settle_charges(batch);
+        for (std::size_t i = 0; !together && i < batch.size(); ++i)
+            co_await settle_one(batch[i]);
+        if (backlog_) work_.notify();
     }
-    bus_.wake();
-    (!answer.done ? declined_ : attempt.is_refund() ? refunded_ : captured_).add();
+    settling_ = false;
+}
+
+/// False when one of them is in the way of the others.
+Task<bool> Worker::settle_charges(const std::vector<Answered>& charges) {
+    if (charges.size() == 1) co_return false;
+    TransactionBody body = [&](Transaction& tx) {
+        return app::settle_charges(tx, clock_, charges);
+    };
+    auto committed = co_await commit(std::move(body));
+    if (!committed && committed.error().kind != ErrorKind::unavailable) co_return false;
+    for (const Answered& answered : charges) {
+        if (committed)
+            count(answered);
+        else
+            report(answered, committed.error());
+    }
+    co_return true;
+}
+
+Task<void> Worker::settle_one(const Answered& answered) {
+    TransactionBody body = [&](Transaction& tx) { return settle_alone(tx, clock_, answered); };
+    auto committed = co_await commit(std::move(body));
+    if (committed)
+        count(answered);
+    else
+        report(answered, committed.error());
+}
+
+/// A fault of the code is no reason to leave the others unsettled.
+Task<Result<void>> Worker::commit(TransactionBody body) {
+    std::string fault;
+    try {
+        auto committed = co_await database_.transact(std::move(body), database_deadline());
+        if (committed) bus_.wake();
+        co_return committed;
+    } catch (const std::exception& thrown) {
+        fault = thrown.what();
+    }
+    co_return Error(ErrorKind::internal, "settle_failed", std::move(fault));
+}
+
+void Worker::count(const Answered& answered) {
+    const bool refund = answered.attempt.is_refund();
+    (!answered.answer.done ? declined_ : refund ? refunded_ : captured_).add();
     if (failpoint::hit("payment.after_commit")) log_.warn("armed failpoint payment.after_commit");
+}
+
+/// The answer is in the provider's books: the lease brings the attempt back and it repeats.
+void Worker::report(const Answered& answered, const Error& error) {
+    log_.warn(
+        "an answer could not be settled",
+        {{"attempt_id", answered.attempt.id}, {"error", error.code}, {"detail", error.detail}}
+    );
 }
 
 Task<void> Worker::postpone(domain::Attempt attempt, Error why) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "app/provider.hpp"
+#include "app/settle.hpp"
 #include "domain/payment.hpp"
 #include "souk/background.hpp"
 #include "souk/database.hpp"
@@ -54,7 +55,12 @@ private:
     Task<void> process(domain::Attempt attempt, std::shared_ptr<Sending> sending);
     Task<void> process_step(domain::Attempt attempt, std::shared_ptr<Sending> sending);
     Task<Result<Answer>> ask(domain::Attempt attempt);
-    Task<void> settle(domain::Attempt attempt, Answer answer);
+    Task<void> settle(Answered answered);
+    Task<bool> settle_charges(const std::vector<Answered>& charges);
+    Task<void> settle_one(const Answered& answered);
+    Task<Result<void>> commit(TransactionBody body);
+    void count(const Answered& answered);
+    void report(const Answered& answered, const Error& error);
     Task<void> postpone(domain::Attempt attempt, Error why);
     Deadline database_deadline() const;
 
@@ -74,7 +80,9 @@ private:
     Wakeup work_;
     Wakeup drained_;
     std::set<std::shared_ptr<Sending>> in_hand_;
-    bool backlog_ = false;  // the last claim was full: more is due
+    std::vector<Answered> answered_;  // waiting to be settled
+    bool settling_ = false;           // somebody does, and takes along what waits
+    bool backlog_ = false;            // the last claim was full: more is due
     bool running_ = false;
     bool stopping_ = false;
 };

@@ -16,10 +16,33 @@ inline constexpr Statement raise_fence_sql{
     .sql =
         "INSERT INTO fences (order_id, raised) VALUES ($1, 1) "
         "ON CONFLICT (order_id) DO UPDATE SET raised = 1"};
-inline constexpr Statement hold_fence_sql{
-    .name = "payment.hold_fence",
-    .sql = "SELECT raised FROM fences WHERE order_id = $1",
-    .postgres = "SELECT raised FROM fences WHERE order_id = $1 FOR SHARE"};
+// Locked whatever it says: a condition on `raised` would be tested before the lock.
+inline constexpr Statement hold_fences_sql{
+    .name = "payment.hold_fences",
+    .sql = "SELECT order_id, raised FROM fences WHERE order_id = $1",
+    .postgres =
+        "SELECT order_id, raised FROM fences WHERE order_id = ANY (CAST($1 AS TEXT[])) "
+        "ORDER BY order_id FOR SHARE"};
+// PostgreSQL alone: fences, payments and attempts of many orders. A raised fence makes a payment
+// voided, and no attempt.
+inline constexpr Statement accept_sql{
+    .name = "payment.accept",
+    .sql =
+        "WITH r AS (SELECT * FROM unnest(CAST($1 AS TEXT[]), CAST($2 AS TEXT[]), "
+        "CAST($3 AS TEXT[]), CAST($4 AS BIGINT[]), CAST($5 AS TEXT[]), CAST($6 AS TEXT[]), "
+        "CAST($7 AS TEXT[]), CAST($8 AS BIGINT[])) "
+        "AS r (order_id, payment_id, user_id, amount, currency, attempt_id, token, now)), "
+        "f AS (INSERT INTO fences (order_id, raised) SELECT order_id, 0 FROM r "
+        "ON CONFLICT (order_id) DO UPDATE SET raised = fences.raised RETURNING order_id, raised), "
+        "p AS (INSERT INTO payments (id, order_id, user_id, amount, currency, status, version, "
+        "created_at, updated_at) SELECT r.payment_id, r.order_id, r.user_id, r.amount, "
+        "r.currency, CASE f.raised WHEN 0 THEN 'pending' ELSE 'voided' END, 0, r.now, r.now "
+        "FROM r JOIN f ON f.order_id = r.order_id ON CONFLICT (order_id) DO NOTHING "
+        "RETURNING id, status) "
+        "INSERT INTO attempts (id, payment_id, order_id, operation, charge_id, token, amount, "
+        "currency, status, tries, next_at, created_at) SELECT r.attempt_id, r.payment_id, "
+        "r.order_id, 'charge', '', r.token, r.amount, r.currency, 'queued', 0, r.now, r.now "
+        "FROM r JOIN p ON p.id = r.payment_id WHERE p.status = 'pending'"};
 
 inline constexpr Statement insert_payment_sql{
     .name = "payment.insert_payment",
@@ -52,11 +75,15 @@ inline constexpr Statement decline_payment_sql{
     .sql =
         "UPDATE payments SET status = 'declined', reason = $2, version = version + 1, "
         "updated_at = $3 WHERE id = $1 AND status = 'pending'"};
-inline constexpr Statement capture_payment_sql{
-    .name = "payment.capture_payment",
+inline constexpr Statement capture_payments_sql{
+    .name = "payment.capture_payments",
     .sql =
         "UPDATE payments SET status = 'captured', version = version + 1, updated_at = $2 "
-        "WHERE id = $1 AND status = 'pending'"};
+        "WHERE id = $1 AND status = 'pending' RETURNING id",
+    .postgres =
+        "UPDATE payments p SET status = 'captured', version = version + 1, updated_at = r.now "
+        "FROM unnest(CAST($1 AS TEXT[]), CAST($2 AS BIGINT[])) AS r (id, now) "
+        "WHERE p.id = r.id AND p.status = 'pending' RETURNING p.id"};
 inline constexpr Statement give_back_payment_sql{
     .name = "payment.give_back_payment",
     .sql =
@@ -86,9 +113,14 @@ inline constexpr Statement claim_attempts_sql{
         "(SELECT id FROM attempts WHERE status IN ('queued', 'sent') AND next_at <= $1 "
         "ORDER BY next_at LIMIT $3 FOR UPDATE SKIP LOCKED)) "
         "RETURNING id, payment_id, order_id, operation, charge_id, token, amount, currency, tries"};
-inline constexpr Statement settle_attempt_sql{
-    .name = "payment.settle_attempt",
-    .sql = "UPDATE attempts SET status = $2 WHERE id = $1 AND status = 'sent'"};
+inline constexpr Statement settle_attempts_sql{
+    .name = "payment.settle_attempts",
+    .sql = "UPDATE attempts SET status = $2 WHERE id = $1 AND status = 'sent' RETURNING id",
+    .postgres =
+        "UPDATE attempts a SET status = r.status FROM (SELECT l.id, w.status FROM attempts l "
+        "JOIN unnest(CAST($1 AS TEXT[]), CAST($2 AS TEXT[])) AS w (id, status) ON w.id = l.id "
+        "WHERE l.status = 'sent' ORDER BY l.id FOR NO KEY UPDATE OF l) r "
+        "WHERE a.id = r.id AND a.status = 'sent' RETURNING a.id"};
 inline constexpr Statement void_attempt_sql{
     .name = "payment.void_attempt",
     .sql =
@@ -102,10 +134,22 @@ inline constexpr Statement insert_entries_sql{
     .name = "payment.insert_entries",
     .sql =
         "INSERT INTO ledger_entries (set_id, account, amount, currency, order_id, created_at) "
-        "VALUES ($1, $2, $3, $6, $7, $8), ($1, $4, $5, $6, $7, $8)"};
+        "VALUES ($1, $2, $3, $6, $7, $8), ($1, $4, $5, $6, $7, $8)",
+    .postgres =
+        "INSERT INTO ledger_entries (set_id, account, amount, currency, order_id, created_at) "
+        "SELECT r.set_id, v.account, v.amount, r.currency, r.order_id, r.now "
+        "FROM unnest(CAST($1 AS TEXT[]), CAST($2 AS TEXT[]), CAST($3 AS BIGINT[]), "
+        "CAST($4 AS TEXT[]), CAST($5 AS BIGINT[]), CAST($6 AS TEXT[]), CAST($7 AS TEXT[]), "
+        "CAST($8 AS BIGINT[])) "
+        "AS r (set_id, account, amount, other_account, other_amount, currency, order_id, now), "
+        "LATERAL (VALUES (r.account, r.amount), (r.other_account, r.other_amount)) "
+        "AS v (account, amount)"};
 inline constexpr Statement close_set_sql{
     .name = "payment.close_set",
-    .sql = "INSERT INTO ledger_sets (id, attempt_id, created_at) VALUES ($1, $2, $3)"};
+    .sql = "INSERT INTO ledger_sets (id, attempt_id, created_at) VALUES ($1, $2, $3)",
+    .postgres =
+        "INSERT INTO ledger_sets (id, attempt_id, created_at) "
+        "SELECT * FROM unnest(CAST($1 AS TEXT[]), CAST($2 AS TEXT[]), CAST($3 AS BIGINT[]))"};
 inline constexpr Statement sum_ledger_sql{
     .name = "payment.sum_ledger",
     .sql =
@@ -151,6 +195,22 @@ Task<Result<void>> run(Transaction& tx, const Statement& statement, Params param
     co_return Result<void>();
 }
 
+Task<Result<void>> run_alone(Transaction& tx, const Statement& statement, Params params) {
+    auto rows = co_await tx.execute_last(statement, std::move(params));
+    if (!rows) co_return rows.error();
+    co_return Result<void>();
+}
+
+/// The ids that the statement returns.
+Task<Result<Ids>> run_set(Transaction& tx, const Statement& statement, std::vector<Params> params) {
+    auto rows = co_await tx.execute_set(statement, std::move(params));
+    if (!rows) co_return rows.error();
+    Ids ids;
+    for (std::size_t i = 0; i < rows->size(); ++i)
+        ids.insert((*rows)[i].string(0));
+    co_return ids;
+}
+
 Task<Result<bool>> run_guarded(Transaction& tx, const Statement& statement, Params params) {
     auto rows = co_await tx.execute(statement, std::move(params));
     if (!rows) co_return rows.error();
@@ -169,10 +229,30 @@ Task<Result<void>> raise_fence(Transaction& tx, std::string order_id) {
     return run(tx, raise_fence_sql, bind(order_id));
 }
 
-Task<Result<bool>> hold_fence(Transaction& tx, std::string order_id) {
-    auto rows = co_await tx.execute(hold_fence_sql, bind(order_id));
-    if (!rows) co_return rows.error();
-    co_return !rows->empty() && (*rows)[0].boolean(0);
+Task<Result<Ids>> hold_fences(Transaction& tx, Ids order_ids) {
+    std::vector<Params> rows;
+    for (const std::string& id : order_ids)
+        rows.push_back(bind(id));
+    auto fences = co_await tx.execute_set(hold_fences_sql, std::move(rows));
+    if (!fences) co_return fences.error();
+    Ids raised;
+    for (std::size_t i = 0; i < fences->size(); ++i)
+        if ((*fences)[i].boolean(1)) raised.insert((*fences)[i].string(0));
+    co_return raised;
+}
+
+Task<Result<void>> accept(Transaction& tx, Payment payment, Attempt attempt) {
+    auto row = bind(
+        payment.order_id,
+        payment.id,
+        payment.user_id,
+        payment.total.amount,
+        payment.total.currency.code(),
+        attempt.id,
+        attempt.token,
+        payment.created_at
+    );
+    return tx.execute_later(accept_sql, std::move(row));
 }
 
 Task<Result<bool>> insert_payment(Transaction& tx, Payment payment) {
@@ -205,8 +285,11 @@ Task<Result<bool>> decline_payment(
     return run_guarded(tx, decline_payment_sql, bind(id, reason, now));
 }
 
-Task<Result<bool>> capture_payment(Transaction& tx, std::string id, Timestamp now) {
-    return run_guarded(tx, capture_payment_sql, bind(id, now));
+Task<Result<Ids>> capture_payments(Transaction& tx, Ids ids, Timestamp now) {
+    std::vector<Params> rows;
+    for (const std::string& id : ids)
+        rows.push_back(bind(id, now));
+    return run_set(tx, capture_payments_sql, std::move(rows));
 }
 
 Task<Result<bool>> give_back_payment(Transaction& tx, std::string id, Timestamp now) {
@@ -241,7 +324,7 @@ Task<Result<void>> insert_attempt(Transaction& tx, Attempt attempt, Timestamp no
 Task<Result<std::vector<Attempt>>> claim_attempts(
     Transaction& tx, Timestamp now, Timestamp until, std::size_t limit
 ) {
-    auto rows = co_await tx.execute(claim_attempts_sql, bind(now, until, limit));
+    auto rows = co_await tx.execute_last(claim_attempts_sql, bind(now, until, limit));
     if (!rows) co_return rows.error();
     std::vector<Attempt> attempts;
     attempts.reserve(rows->size());
@@ -250,8 +333,11 @@ Task<Result<std::vector<Attempt>>> claim_attempts(
     co_return attempts;
 }
 
-Task<Result<bool>> settle_attempt(Transaction& tx, std::string id, std::string status) {
-    return run_guarded(tx, settle_attempt_sql, bind(id, status));
+Task<Result<Ids>> settle_attempts(Transaction& tx, std::vector<Settled> settled) {
+    std::vector<Params> rows;
+    for (Settled& one : settled)
+        rows.push_back(bind(std::move(one.attempt_id), one.status));
+    return run_set(tx, settle_attempts_sql, std::move(rows));
 }
 
 Task<Result<bool>> void_attempt(Transaction& tx, std::string payment_id) {
@@ -261,7 +347,7 @@ Task<Result<bool>> void_attempt(Transaction& tx, std::string payment_id) {
 Task<Result<void>> reschedule_attempt(
     Transaction& tx, std::string id, std::int64_t tries, Timestamp at
 ) {
-    return run(tx, reschedule_attempt_sql, bind(id, tries, at));
+    return run_alone(tx, reschedule_attempt_sql, bind(id, tries, at));
 }
 
 Task<Result<void>> post_to_ledger(
@@ -283,9 +369,9 @@ Task<Result<void>> post_to_ledger(
         order_id,
         now
     );
-    auto written = co_await run(tx, insert_entries_sql, std::move(params));
+    auto written = co_await tx.execute_later(insert_entries_sql, std::move(params));
     if (!written) co_return written.error();
-    co_return co_await run(tx, close_set_sql, bind(set_id, attempt_id, now));
+    co_return co_await tx.execute_later(close_set_sql, bind(set_id, attempt_id, now));
 }
 
 Task<Result<std::optional<Payment>>> get_payment(

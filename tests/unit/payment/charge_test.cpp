@@ -112,8 +112,9 @@ TEST_CASE("an answer that is settled twice is booked and announced once") {
     );
     const auto answer =
         GENERATE(payment::app::Answer::yes(), payment::app::Answer::no("card_declined"));
+    const std::vector<payment::app::Answered> answered(1, {attempt, answer});
     const TransactionBody body = [&](Transaction& tx) {
-        return payment::app::settle_charge(tx, world.clock, attempt, answer);
+        return payment::app::settle_charges(tx, world.clock, answered);
     };
     CHECK(world.run(world.database().transact(body, Deadline::never())));
     CHECK(world.status("ord_1") == "captured");

@@ -150,8 +150,9 @@ TEST_CASE("two replicas that settle one answer at once book and announce it once
             Money(1250, Currency::gbp())
         );
         const auto answer = payment::app::Answer::yes();
+        const std::vector<payment::app::Answered> answered(1, {attempt, answer});
         const TransactionBody body = [&](Transaction& tx) {
-            return payment::app::settle_charge(tx, world.clock, attempt, answer);
+            return payment::app::settle_charges(tx, world.clock, answered);
         };
         std::vector<Task<Result<void>>> both;
         for (std::size_t by = 0; by < 2; ++by)
