@@ -8,7 +8,10 @@ namespace {
 constexpr Statement insert_event{
     "outbox.append",
     "INSERT INTO outbox (event_id, type, aggregate_id, version, data, traceparent, occurred_at) "
-    "VALUES ($1, $2, $3, $4, $5, $6, $7)"};
+    "VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    "INSERT INTO outbox (event_id, type, aggregate_id, version, data, traceparent, occurred_at) "
+    "SELECT * FROM unnest(CAST($1 AS TEXT[]), CAST($2 AS TEXT[]), CAST($3 AS TEXT[]), "
+    "CAST($4 AS BIGINT[]), CAST($5 AS TEXT[]), CAST($6 AS TEXT[]), CAST($7 AS BIGINT[]))"};
 
 }  // namespace
 
@@ -20,9 +23,7 @@ Task<Result<void>> append_event(Transaction& tx, const Clock& clock, Event event
     Params params = bind(
         event.id, event.type, event.aggregate_id, event.version, event.data, event.traceparent, now
     );
-    Result<Rows> inserted = co_await tx.execute(insert_event, std::move(params));
-    if (!inserted) co_return inserted.error();
-    co_return Result<void>();
+    co_return co_await tx.execute_later(insert_event, std::move(params));
 }
 
 Error gap() {

@@ -150,7 +150,7 @@ Task<Result<void>> run_one(
     Params params,
     std::shared_ptr<std::int64_t> affected
 ) {
-    Result<Rows> done = co_await tx.execute(statement, std::move(params));
+    Result<Rows> done = co_await tx.execute_last(statement, std::move(params));
     if (!done) co_return done.error();
     *affected = done->affected();
     co_return Result<void>();

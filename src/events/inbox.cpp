@@ -3,6 +3,7 @@
 #include <exception>
 #include <functional>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 namespace souk::events {
@@ -11,7 +12,10 @@ namespace {
 constexpr Statement insert_row{
     "inbox.insert",
     "INSERT INTO inbox (consumer, event_id, received_at) VALUES ($1, $2, $3) "
-    "ON CONFLICT DO NOTHING"};
+    "ON CONFLICT DO NOTHING RETURNING event_id",
+    "INSERT INTO inbox (consumer, event_id, received_at) "
+    "SELECT * FROM unnest(CAST($1 AS TEXT[]), CAST($2 AS TEXT[]), CAST($3 AS BIGINT[])) "
+    "ON CONFLICT DO NOTHING RETURNING event_id"};
 // Event ids begin with their time, so the primary key's order is nearly that of age.
 constexpr Statement read_rows{
     "inbox.read_page",
@@ -58,6 +62,18 @@ public:
         if (!rows) note(rows.error());
         co_return rows;
     }
+    Task<Result<Rows>> execute_set(const Statement& statement, std::vector<Params> rows) override {
+        Result<Rows> written = co_await inner_.execute_set(statement, std::move(rows));
+        if (!written) note(written.error());
+        co_return written;
+    }
+    Task<Result<void>> execute_later(const Statement& statement, Params row) override {
+        Result<void> taken = co_await inner_.execute_later(statement, std::move(row));
+        if (!taken) note(taken.error());
+        co_return taken;
+    }
+    // execute_last() stays execute(): what one handler ends with is not the end of the batch.
+    Dialect dialect() const override { return inner_.dialect(); }
     void after_commit(std::function<void()> work) override { inner_.after_commit(std::move(work)); }
     bool failed() const { return failed_; }
 
@@ -87,7 +103,7 @@ Task<Result<void>> call(const EventHandler& handler, Transaction& tx, const Even
 }
 
 Task<Result<void>> delete_page(Transaction& tx, Params page) {
-    Result<Rows> deleted = co_await tx.execute(delete_rows, std::move(page));
+    Result<Rows> deleted = co_await tx.execute_last(delete_rows, std::move(page));
     if (!deleted) co_return deleted.error();
     co_return Result<void>();
 }
@@ -163,12 +179,15 @@ Task<Result<void>> Inbox::handle(Transaction& tx, std::shared_ptr<Batch> batch) 
     rows.reserve(batch->events.size());
     for (const Event& event : batch->events)
         rows.push_back(bind(batch->inbox->consumer, event.id, batch->now));
-    Result<std::vector<Rows>> inserted = co_await tx.execute_all(insert_row, std::move(rows));
+    Result<Rows> inserted = co_await tx.execute_set(insert_row, std::move(rows));
     if (!inserted) co_return inserted.error();
+    std::unordered_set<std::string_view> fresh;
+    for (std::size_t i = 0; i < inserted->size(); ++i)
+        fresh.insert((*inserted)[i].text(0));
 
     for (std::size_t i = 0; i < batch->events.size(); ++i) {
-        if ((*inserted)[i].affected() == 0) continue;  // has taken effect before
         const Event& event = batch->events[i];
+        if (fresh.erase(event.id) == 0) continue;  // has taken effect before, or just now
         auto handler = batch->inbox->handlers.find(event.type);
         if (handler == batch->inbox->handlers.end()) continue;
         Result<void> handled = co_await call(handler->second, tx, event);

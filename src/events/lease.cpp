@@ -19,14 +19,14 @@ constexpr Statement end_lease{
 constexpr seconds query_time{10};
 
 Task<Result<void>> take(Transaction& tx, Params params, std::shared_ptr<std::int64_t> fence) {
-    Result<Rows> rows = co_await tx.execute(take_lease, std::move(params));
+    Result<Rows> rows = co_await tx.execute_last(take_lease, std::move(params));
     if (!rows) co_return rows.error();
     *fence = rows->empty() ? 0 : (*rows)[0].integer(0);
     co_return Result<void>();
 }
 
 Task<Result<void>> end(Transaction& tx, Params params) {
-    Result<Rows> done = co_await tx.execute(end_lease, std::move(params));
+    Result<Rows> done = co_await tx.execute_last(end_lease, std::move(params));
     if (!done) co_return done.error();
     co_return Result<void>();
 }

@@ -34,14 +34,7 @@ Params columns_of(const std::vector<Params>& rows) {
 /// transactions find the setting as they need it. 0: no limit.
 milliseconds timeout_for(microseconds left) {
     constexpr milliseconds steps[] = {
-        milliseconds(100),
-        milliseconds(500),
-        seconds(1),
-        seconds(2),
-        seconds(5),
-        seconds(10),
-        seconds(30),
-        seconds(120)};
+        milliseconds(100), milliseconds(500), seconds(1), seconds(2), seconds(30), seconds(120)};
     for (milliseconds step : steps)
         if (left <= step) return step;
     return milliseconds(0);

@@ -24,8 +24,7 @@ constexpr Statement mark{
     "relay.mark_sent",
     "UPDATE outbox SET sent_at = $1 WHERE seq IN (SELECT value FROM json_each($2)) "
     "AND EXISTS (SELECT 1 FROM bus_lease WHERE name = $3 AND owner = $4 AND fence = $5)",
-    "UPDATE outbox SET sent_at = $1 "
-    "WHERE seq IN (SELECT value::bigint FROM json_array_elements_text($2::json)) "
+    "UPDATE outbox SET sent_at = $1 WHERE seq = ANY (CAST($2 AS BIGINT[])) "
     "AND EXISTS (SELECT 1 FROM bus_lease WHERE name = $3 AND owner = $4 AND fence = $5)"};
 constexpr Statement select_listeners{"relay.listeners", "SELECT consumer FROM bus_listener"};
 constexpr Statement insert_listener{
@@ -55,13 +54,14 @@ std::vector<Stored> all_stored(const Rows& rows) {
     return all;
 }
 
-std::string json_array(const std::vector<std::int64_t>& numbers) {
-    std::string text = "[";
+/// An array of PostgreSQL's, or of JSON.
+std::string list_text(const std::vector<std::int64_t>& numbers, Dialect dialect) {
+    std::string text = dialect == Dialect::postgres ? "{" : "[";
     for (std::int64_t number : numbers) {
         if (text.size() > 1) text += ',';
         text += std::to_string(number);
     }
-    return text + "]";
+    return text + (dialect == Dialect::postgres ? '}' : ']');
 }
 
 Task<Result<void>> run_one(
@@ -70,7 +70,7 @@ Task<Result<void>> run_one(
     Params params,
     std::shared_ptr<std::int64_t> affected
 ) {
-    Result<Rows> done = co_await tx.execute(statement, std::move(params));
+    Result<Rows> done = co_await tx.execute_last(statement, std::move(params));
     if (!done) co_return done.error();
     *affected = done->affected();
     co_return Result<void>();
@@ -110,7 +110,7 @@ Task<Result<std::vector<Stored>>> RelayStore::sent(std::int64_t after, std::int6
 
 Task<Result<bool>> RelayStore::mark_sent(std::vector<std::int64_t> seqs, const Lease& lease) {
     if (seqs.empty()) co_return true;
-    std::string list = json_array(seqs);
+    std::string list = list_text(seqs, database_.dialect());
     Params params = bind(clock_.now(), list, lease.name(), lease.owner(), lease.fence());
     Result<std::int64_t> marked = co_await change(mark, std::move(params));
     if (!marked) co_return marked.error();
