@@ -67,9 +67,7 @@ constexpr Statement order_status_sql{"order.status", "SELECT status FROM orders 
 constexpr Statement find_orders_sql{
     "order.find_many",
     SOUK_ORDER_COLUMNS "WHERE o.id IN (SELECT value FROM json_each($1)) ORDER BY o.id, l.line_no",
-    SOUK_ORDER_COLUMNS
-    "WHERE o.id IN (SELECT value FROM json_array_elements_text(CAST($1 AS json))) "
-    "ORDER BY o.id, l.line_no"};
+    SOUK_ORDER_COLUMNS "WHERE o.id = ANY (CAST($1 AS TEXT[])) ORDER BY o.id, l.line_no"};
 constexpr Statement list_orders_sql{
     "order.list",
     SOUK_ORDER_COLUMNS
@@ -290,8 +288,12 @@ Task<Result<std::string>> find_status(Transaction& tx, std::string id) {
 Task<Result<std::vector<Order>>> find_orders(
     Database& database, std::vector<std::string> ids, Deadline deadline
 ) {
-    json::array list(ids.begin(), ids.end());
-    return query_orders(database, find_orders_sql, bind(json::serialize(list)), deadline);
+    std::string list;
+    if (database.dialect() == Dialect::postgres)
+        list = array_text(std::vector<Value>(ids.begin(), ids.end()));
+    else
+        list = json::serialize(json::array(ids.begin(), ids.end()));
+    return query_orders(database, find_orders_sql, bind(std::move(list)), deadline);
 }
 
 Task<Result<std::vector<Order>>> list_orders(
