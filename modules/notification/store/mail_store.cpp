@@ -8,7 +8,13 @@ inline constexpr Statement insert_mail_sql{
     .name = "notification.insert_mail",
     .sql =
         "INSERT INTO mails (id, template, order_id, user_id, status, tries, next_at, created_at) "
-        "VALUES ($1, $2, $3, $4, 'queued', 0, $5, $5) ON CONFLICT (id) DO NOTHING"};
+        "VALUES ($1, $2, $3, $4, 'queued', 0, $5, $5) ON CONFLICT (id) DO NOTHING",
+    .postgres =
+        "INSERT INTO mails (id, template, order_id, user_id, status, tries, next_at, created_at) "
+        "SELECT r.id, r.template, r.order_id, r.user_id, 'queued', 0, r.now, r.now "
+        "FROM unnest(CAST($1 AS TEXT[]), CAST($2 AS TEXT[]), CAST($3 AS TEXT[]), "
+        "CAST($4 AS TEXT[]), CAST($5 AS BIGINT[])) AS r (id, template, order_id, user_id, now) "
+        "ON CONFLICT (id) DO NOTHING"};
 inline constexpr Statement claim_mails_sql{
     .name = "notification.claim_mails",
     .sql =
@@ -22,7 +28,10 @@ inline constexpr Statement claim_mails_sql{
         "RETURNING id, template, order_id, user_id, status, tries, created_at"};
 inline constexpr Statement mark_sent_sql{
     .name = "notification.mark_sent",
-    .sql = "UPDATE mails SET status = 'sent' WHERE id = $1 AND status = 'queued'"};
+    .sql = "UPDATE mails SET status = 'sent' WHERE id = $1 AND status = 'queued'",
+    .postgres =
+        "UPDATE mails SET status = 'sent' "
+        "WHERE id = ANY (CAST($1 AS TEXT[])) AND status = 'queued'"};
 inline constexpr Statement mark_undeliverable_sql{
     .name = "notification.mark_undeliverable",
     .sql =
@@ -60,25 +69,22 @@ Task<Result<void>> run(Transaction& tx, const Statement& statement, Params param
 }  // namespace
 
 Task<Result<void>> insert_mail(Transaction& tx, Mail mail, Timestamp now) {
-    return run(
-        tx, insert_mail_sql, bind(mail.id, mail.mail_template, mail.order_id, mail.user_id, now)
-    );
+    Params row = bind(mail.id, mail.mail_template, mail.order_id, mail.user_id, now);
+    return tx.execute_later(insert_mail_sql, std::move(row));
 }
 
 Task<Result<std::vector<Mail>>> claim_mails(
     Transaction& tx, Timestamp now, Timestamp until, std::size_t limit
 ) {
-    auto rows = co_await tx.execute(claim_mails_sql, bind(now, until, limit));
+    auto rows = co_await tx.execute_last(claim_mails_sql, bind(now, until, limit));
     co_return to_mails(rows);
 }
 
 Task<Result<void>> mark_sent(Transaction& tx, std::vector<std::string> ids) {
-    std::vector<Params> all;
-    all.reserve(ids.size());
-    for (auto& id : ids)
-        all.push_back(bind(std::move(id)));
-    auto rows = co_await tx.execute_all(mark_sent_sql, std::move(all));
-    if (!rows) co_return rows.error();
+    for (auto& id : ids) {
+        auto taken = co_await tx.execute_later(mark_sent_sql, bind(std::move(id)));
+        if (!taken) co_return taken.error();
+    }
     co_return Result<void>();
 }
 
