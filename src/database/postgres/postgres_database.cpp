@@ -35,10 +35,12 @@ std::string setup_for(bool reads, milliseconds statement_timeout) {
     std::string common =
         "SET idle_in_transaction_session_timeout = 10000;"
         "SET default_transaction_isolation = 'read committed';"
+        // Most statements go by keys, and their plans are made once, perhaps while the tables are
+        // small: pages are in memory, and a whole table is to be read for a good reason only.
+        "SET random_page_cost = 1.1;"
         "SELECT set_config(name, '1000', false) FROM pg_settings"
         "  WHERE name = 'client_connection_check_interval';";
-    // Transactions go by keys, and their plans are made once, perhaps while the tables are small.
-    if (!reads) return common + "SET random_page_cost = 1.1;";
+    if (!reads) return common;
     return common + fmt::format(
                         "SET default_transaction_read_only = on; SET statement_timeout = {};",
                         statement_timeout.count()
