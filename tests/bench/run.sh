@@ -202,8 +202,8 @@ passed_by() { # WAY REQUEST
     esac
 }
 
-# Nanoseconds that the threads of a process have run.
-cpu_ns() { cat "/proc/${pids[$1]}/task/"*/schedstat | awk '{ sum += $1 } END { printf "%d", sum }'; }
+# Nanoseconds that the threads of a process have run; %d would stop at 2^31 in mawk.
+cpu_ns() { cat "/proc/${pids[$1]}/task/"*/schedstat | awk '{ sum += $1 } END { printf "%.0f", sum }'; }
 
 # A line of JSON: measured WAY REQUEST LOAD CONNECTIONS PAUSE
 measured() {
