@@ -158,6 +158,12 @@ says() {
 
 pid_in() { cut -d' ' -f1 "$1"; }
 
+# A zombie, which only its parent can clear away, is gone.
+gone() {
+    local stat
+    ! { read -r stat <"/proc/$1/stat"; } 2>/dev/null || [[ ${stat##*) } == Z* ]]
+}
+
 # The session that was printed, pasted: an order that is paid.
 session_works() {
     sed -n '/^SHOP=/,/^done$/p' "$1" >"$scratch/session.sh"
@@ -210,7 +216,8 @@ split_shop_lives() {
         before=$(pid_in "$dir/pids/$role")
         deploy/local/split.sh restart "$dir" "$role"
         pid=$(pid_in "$dir/pids/$role")
-        [[ $pid != "$before" && ! -e /proc/$before ]]
+        [[ $pid != "$before" ]]
+        gone "$before"
     done
     session_works "$said"
     nothing_leaks "$dir" "$said"
@@ -219,7 +226,7 @@ split_shop_lives() {
     kill -TERM "$shop"
     wait "$shop"
     while IFS= read -r pid; do
-        [[ ! -e /proc/$pid ]] || {
+        gone "$pid" || {
             echo "$pid still runs after the stop"
             return 1
         }
