@@ -41,7 +41,11 @@ public:
         override {
         std::vector<Rows> all(sets.size());
         for (std::size_t i = 0; i < sets.size(); ++i)
-            all[i].set_affected(inbox.insert(std::get<std::string>(sets[i][1])).second ? 1 : 0);
+            if (const auto& id = std::get<std::string>(sets[i][1]); inbox.insert(id).second) {
+                all[i].start(1);
+                all[i].add_text(id);
+                all[i].set_affected(1);
+            }
         co_return all;
     }
     Dialect dialect() const override { return Dialect::sqlite; }
