@@ -4,6 +4,7 @@
 #include "http/tls.hpp"
 #include "peers/wire.hpp"
 
+#include <boost/asio/this_coro.hpp>
 #include <boost/container/small_vector.hpp>
 
 #include <algorithm>
@@ -266,6 +267,9 @@ Task<Attempt> Lane::attempt(
     const bool hurried = until - clock_.steady() < patience;
     Attempt made = co_await use(lease, std::move(call), until);
     made.blames_peer = made.end == Attempt::End::failed || (made.is_late() && !hurried);
+    // A caller that went away ends its connection itself.
+    const auto caller = co_await asio::this_coro::cancellation_state;
+    if (caller.cancelled() != asio::cancellation_type::none) made.blames_peer = false;
     made.endpoint = std::move(endpoint);
     co_return made;
 }

@@ -242,6 +242,7 @@ namespace {
 /// Calls that are under way at the Api, and then nobody waits for them any more.
 void abandon(ProbeWorld& world, int callers) {
     world.probe.hold = true;
+    const int before = world.probe.held;
     std::vector<asio::cancellation_signal> cancel(static_cast<std::size_t>(callers));
     int ended = 0;
     for (auto& signal : cancel) {
@@ -253,7 +254,7 @@ void abandon(ProbeWorld& world, int callers) {
             asio::bind_cancellation_slot(signal.slot(), std::move(on_end))
         );
     }
-    world.until([&] { return world.probe.held == callers; });
+    world.until([&] { return world.probe.held == before + callers; });
     for (auto& signal : cancel)
         signal.emit(asio::cancellation_type::terminal);
     world.until([&] { return ended == callers; });
@@ -274,4 +275,17 @@ TEST_CASE("api: a caller that goes away leaves the called sound") {
     world.probe.error = conflict("mine", "the answer to this call and to no other");
     for (int i = 0; i < 20; ++i)
         CHECK(fault(world.release(world.ctx())) == "409 mine");
+}
+
+TEST_CASE("api: callers that go away are not held against the called") {
+    const Runner runner = each_runner_with_tls();
+    CAPTURE(runner.name);
+    ProbeWorld world(runner);
+    // More than the failures that open a breaker, fewer at once than connections to one endpoint.
+    for (int i = 0; i < 3; ++i)
+        abandon(world, 50);
+    CHECK(world.reserve(world.ctx()));
+    world.probe.hold = false;
+    world.until([&] { return world.probe.held == 0; });
+    CHECK(world.reserve(world.ctx()));
 }
