@@ -36,7 +36,9 @@ struct AllModules : Shop {
                {"intent_lease", "30s"},
                {"payment_timeout", "15m"},
                {"sweep_every", "5s"}}
-          ) {}
+          ) {
+        users.start();  // it has no signing key before
+    }
 
     std::vector<const http::Route*> api_routes() const {
         std::vector<const http::Route*> found;
