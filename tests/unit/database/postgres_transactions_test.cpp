@@ -74,6 +74,13 @@ Task<Result<void>> skew(Transaction& tx, int mine, Meeting* meeting) {
     co_return co_await run_statement(tx, add, bind(mine));
 }
 
+Task<Result<void>> run_last(Transaction& tx, Statement statement, Params params, int* hooks) {
+    tx.after_commit([hooks] { ++*hooks; });
+    auto done = co_await tx.execute_last(statement, std::move(params));
+    if (!done) co_return done.error();
+    co_return Result<void>();
+}
+
 Task<Result<void>> die_once(Transaction& tx, int* runs) {
     auto inserted = co_await run_statement(tx, insert, bind(1, 1));
     if (!inserted) co_return inserted.error();
@@ -162,6 +169,31 @@ TEST_CASE("postgres: what COMMIT itself refuses did not happen") {
     constexpr Statement orphan{"test.orphan", "INSERT INTO child (parent) VALUES ($1)"};
     PostgresFixture world({table, checked});
     CHECK(write(world.database(), orphan, bind(7)).error().code == "foreign_key_violation");
+}
+
+TEST_CASE("postgres: what the Sync behind a lone statement refuses did not happen") {
+    const Migration checked{
+        "0002_checked",
+        "CREATE TABLE child (parent BIGINT REFERENCES t (id) DEFERRABLE INITIALLY DEFERRED);"
+        "CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM "
+        "pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;"
+        "CREATE CONSTRAINT TRIGGER dies AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW WHEN (NEW.n = 13) EXECUTE FUNCTION die();"};
+    constexpr Statement orphan{"test.orphan", "INSERT INTO child (parent) VALUES ($1)"};
+    PostgresFixture world({table, checked}, base::system_clock(), options_with(1));
+    int hooks = 0;
+    const auto last = [&](Statement statement, Params params) {
+        TransactionBody body = [&hooks, statement, params](Transaction& tx) {
+            return run_last(tx, statement, params, &hooks);
+        };
+        return run_task(world.database().transact(std::move(body), Deadline::never()));
+    };
+    CHECK(last(orphan, bind(7)).error().code == "foreign_key_violation");
+    CHECK(last(insert, bind(1, 13)).error().code == "commit_unknown");
+    CHECK(hooks == 0);
+    CHECK(number(world.database(), rows) == 0);
+    CHECK(last(insert, bind(1, 1)));
+    CHECK(hooks == 1);
 }
 
 TEST_CASE("postgres: transactions take more connections from the budget, and give them back") {
