@@ -44,10 +44,11 @@ void Directory::ask() {
     asio::post(executor_, [self = shared_from_this()] { self->wakeup_.notify(); });
 }
 
+/// Does not wait for a name that is being looked up: a silent DNS takes longer than a stop may.
 Task<void> Directory::stop() {
     stopping_ = true;
     wakeup_.notify();
-    if (ended_) co_await ended_->wait();
+    if (ended_ && !resolving_) co_await ended_->wait();
 }
 
 Task<void> Directory::run([[maybe_unused]] std::shared_ptr<Directory> self) {
@@ -65,6 +66,7 @@ Task<void> Directory::look() {
     Endpoints found;
     for (const Address& address : addresses_) {
         const auto ips = co_await addresses_of(address);
+        if (stopping_) co_return;  // whom it is published to may be gone
         for (const auto& ip : ips)
             if (found.size() < most_endpoints) found.push_back(endpoint_at(address, ip));
     }
@@ -83,7 +85,9 @@ Task<std::vector<asio::ip::address>> Directory::addresses_of(const Address& addr
         ips.push_back(literal);
         co_return ips;
     }
+    resolving_ = true;
     auto resolved = co_await resolver_.resolve(address.host);
+    resolving_ = false;
     if (!resolved || resolved->empty()) co_return known_at(address);
     ips = std::move(*resolved);
     std::sort(ips.begin(), ips.end());

@@ -33,7 +33,7 @@ public:
     void start();
     /// Something failed: look again, at most once a second. From any thread.
     void ask();
-    /// Call on the executor.
+    /// Call on the executor. Publishes no more.
     Task<void> stop();
 
 private:
@@ -53,6 +53,7 @@ private:
     Endpoints endpoints_;
     std::atomic<SteadyTime> looked_at_ = SteadyTime{};
     bool published_ = false;
+    bool resolving_ = false;
     bool stopping_ = false;
     std::shared_ptr<base::Signal> ended_;  // null until it runs
 };

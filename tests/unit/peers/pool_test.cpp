@@ -402,3 +402,34 @@ TEST_CASE("a remote that was stopped ends its calls, and refuses", "[peers]") {
     CHECK(caller.call("echo").error().code == "peer_unavailable");
     CHECK(silent.requests == 1);
 }
+
+namespace {
+
+/// A DNS that says nothing, until it is told to, or for ten seconds.
+class SilentNames final : public Resolver {
+public:
+    Task<Result<std::vector<asio::ip::address>>> resolve(std::string host) override {
+        ++asked;
+        for (int i = 0; i < 1'000 && !released; ++i)
+            co_await base::system_clock().sleep(milliseconds(10));
+        gave_up = true;
+        co_return unavailable("resolve", host);
+    }
+    std::atomic<int> asked = 0;
+    std::atomic<bool> released = false;
+    std::atomic<bool> gave_up = false;
+};
+
+}  // namespace
+
+TEST_CASE("a remote stops while its name is looked up", "[peers]") {
+    SilentNames names;
+    Caller caller("http://shop.example:1,http://other.example:1", {}, &names);
+    REQUIRE(eventually([&] { return names.asked == 1; }));
+    caller.stop();
+    CHECK_FALSE(names.gave_up);
+    names.released = true;
+    CHECK(eventually([&] { return names.gave_up == true; }));
+    CHECK(caller.call("echo").error().code == "peer_unavailable");
+    CHECK(names.asked == 1);
+}
