@@ -15,8 +15,12 @@ namespace {
 
 // Who gave the peer less time than this learns nothing about it from its silence.
 constexpr milliseconds patience{100};
-// An answer up to this is read whole before anybody hears of it, so that it may be asked for again.
-constexpr std::size_t whole_bytes = 64 * 1024;
+// Of an answer that streams, so much must come within LaneOptions::part_timeout.
+constexpr std::size_t part_bytes = 64 * 1024;
+
+Error too_long() {
+    return unavailable("broken", "the answer is too long");
+}
 
 /// All of a request, or all but its body when that streams: then the peer is told no deadline, for
 /// nobody knows yet when its time begins.
@@ -152,6 +156,15 @@ public:
         : source_(std::move(source)), limit_(&limit), for_answer_(for_answer), lane_(lane) {}
     /// The limit is gone, or another's. Before that, `lane` cannot go.
     void forget_limit() { limit_ = nullptr; }
+    /// Forgets it also when an exception ends who made it: the body may be read on beside it.
+    struct Limited {
+        explicit Limited(Upload* upload) : upload(upload) {}
+        ~Limited() {
+            if (upload != nullptr) upload->forget_limit();
+        }
+        Limited(const Limited&) = delete;
+        Upload* const upload;
+    };
 
     Task<Result<std::string>> read() override {
         if (limit_ != nullptr) limit_->move(SteadyTime::max());
@@ -183,12 +196,22 @@ public:
         if (!lease_) co_return std::string();
         Lane& lane = lease_->lane();
         auto& connection = lease_->connection();
-        const SteadyTime until = lane.clock_.steady() + lane.options_.part_timeout;
+        if (until_more_time_ == 0) {
+            until_more_time_ = part_bytes;
+            time_left_ = lane.options_.part_timeout;
+        }
+        const SteadyTime began = lane.clock_.steady();
         std::optional<Expiries::Entry> limit;
-        limit.emplace(*lane.expiries_, until, [&connection] { connection.close(); });
+        limit.emplace(*lane.expiries_, began + time_left_, [&connection] { connection.close(); });
         auto part = co_await connection.read_part();
         limit.reset();
-        if (part && !part->empty()) co_return part;
+        time_left_ -= lane.clock_.steady() - began;
+        if (part && !part->empty()) {
+            received_ += part->size();
+            until_more_time_ -= std::min(until_more_time_, part->size());
+            if (received_ <= lane.options_.streamed_bytes) co_return part;
+            part = too_long();
+        }
         if (part)
             lease_->set_done();
         else
@@ -201,6 +224,10 @@ public:
 private:
     std::optional<Lease> lease_;  // none at the end
     const std::optional<std::uint64_t> length_;
+    std::uint64_t received_ = 0;
+    // What is left of the time for the next 64 KiB: the peer's only, while somebody asks.
+    microseconds time_left_{0};
+    std::size_t until_more_time_ = 0;
 };
 
 namespace {
@@ -323,6 +350,7 @@ Task<Attempt> Lane::relay(Lease& lease, std::shared_ptr<const Outgoing> call, St
     Expiries::Entry limit(*expiries_, until, [&connection] { connection.close(); });
     std::shared_ptr<Upload> upload;
     if (call->stream) upload = std::make_shared<Upload>(call->stream, limit, left, *this);
+    const Upload::Limited limited(upload.get());
     const bool head_only = call->method == http::Method::head;
     auto response = co_await connection.begin(bytes, upload, head_only);
     if (upload) {
@@ -346,8 +374,10 @@ Task<Result<http::Response>> Lane::receive(Lease& lease, http::Response head, bo
     // Where the connection's end ends the body, nobody knows whether it was cut off.
     if (!connection.is_framed()) co_return unavailable("broken", "an answer without a length");
     const auto length = connection.answer_length();
-    const bool is_long = !connection.is_complete() && length.value_or(SIZE_MAX) > whole_bytes;
+    const bool is_long =
+        !connection.is_complete() && length.value_or(SIZE_MAX) > options_.whole_bytes;
     if (is_long) {
+        if (length.value_or(0) > options_.streamed_bytes) co_return too_long();
         head.stream = std::make_shared<Download>(std::move(lease), length);
         co_return head;
     }

@@ -98,6 +98,7 @@ public:
         options.addresses = std::move(addresses);
         options.peer_key = key;
         options.lane = lane;
+        options.lane.whole_bytes = 64 * kib;
         auto made = Pool::make(
             std::move(options), {loop_.executor()}, base::system_clock(), *metrics_, *resolver_
         );
@@ -220,7 +221,7 @@ TEST_CASE("an endless answer waits for its reader", "[forward]") {
     std::atomic<std::size_t> said = 0;
     Upstream upstream([&](Talk& talk) {
         talk.head();
-        talk.say(long_head(std::size_t{1} << 40));
+        talk.say(long_head(std::size_t{200} << 20));
         const std::string part(64 * kib, 'x');
         while (talk.say(part))
             said = talk.said;
@@ -240,6 +241,47 @@ TEST_CASE("an endless answer waits for its reader", "[forward]") {
         REQUIRE(sender.one(*answer).value().size() <= 64 * kib);
     sender.drop(*answer);
     CHECK(eventually([&] { return upstream.over == 1; }));
+}
+
+TEST_CASE("an answer longer than any of ours is not begun, or is broken off", "[forward]") {
+    const bool announced = GENERATE(true, false);
+    Upstream upstream([&](Talk& talk) {
+        talk.head();
+        if (announced) {
+            talk.say(long_head(99'999'999'999));
+        } else {
+            talk.say("HTTP/1.1 200 OK\r\nSouk-Admitted: 1\r\nTransfer-Encoding: chunked\r\n\r\n");
+        }
+        const std::string part(0xa000, 'p');
+        while (talk.say("a000\r\n" + part + "\r\n")) {
+        }
+    });
+    LaneOptions lane;
+    if (!announced) lane.streamed_bytes = 1'000 * kib;
+    Sender sender(upstream.url(), lane);
+    auto answer = sender.send(request(Method::get));
+    if (announced) {
+        CHECK(code_of(answer) == "peer_unavailable");
+        return;
+    }
+    REQUIRE(answer.has_value());
+    CHECK(sender.all(*answer).has_error());
+    CHECK(eventually([&] { return upstream.over == 1; }));
+}
+
+TEST_CASE("an answer that drips is given up, however often a byte comes", "[forward]") {
+    Upstream upstream([&](Talk& talk) {
+        talk.head();
+        talk.say(long_head(kib * kib));
+        while (talk.say("x"))
+            std::this_thread::sleep_for(milliseconds(5));
+    });
+    LaneOptions lane;
+    lane.part_timeout = milliseconds(100);
+    Sender sender(upstream.url(), lane);
+    auto answer = sender.send(request(Method::get));
+    REQUIRE(answer.has_value());
+    CHECK(sender.all(*answer).has_error());
 }
 
 TEST_CASE("an answer that breaks off is a fault, never an end", "[forward]") {
