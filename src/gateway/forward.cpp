@@ -20,6 +20,9 @@ using http::Headers;
 using http::Method;
 
 constexpr seconds log_pause{1};  // an outage makes thousands of failures
+// Where bodies are no longer, they are read before a connection to the module is taken: clients
+// that drip theirs must not keep all of them, and others out.
+constexpr std::size_t whole_bytes = std::size_t{1} << 20;
 
 template <std::size_t N>
 bool is_one_of(std::string_view name, const std::array<std::string_view, N>& names) {
@@ -106,11 +109,12 @@ Headers fields_to_return(const Headers& theirs) {
     return out;
 }
 
-bool is_idempotent(const http::Request& request) {
-    switch (request.method) {
+/// A key makes a request repeatable only where the module keeps it: `by_key`.
+bool is_idempotent(Method method, const Headers& to_send, bool by_key) {
+    switch (method) {
         case Method::post:
         case Method::patch:
-            return request.headers.has("Idempotency-Key");
+            return by_key && to_send.has("Idempotency-Key");
         default:
             return true;
     }
@@ -118,7 +122,8 @@ bool is_idempotent(const http::Request& request) {
 
 class Forwarder {
 public:
-    Forwarder(peers::Pool& pool, Clock& clock) : pool_(pool), clock_(clock) {}
+    Forwarder(peers::Pool& pool, Clock& clock, bool by_key)
+        : pool_(pool), clock_(clock), by_key_(by_key) {}
 
     std::shared_ptr<peers::Outgoing> outgoing(const http::Request& request) const {
         auto out = std::make_shared<peers::Outgoing>(
@@ -126,7 +131,7 @@ public:
         );
         out->body = request.body;
         out->stream = request.stream;
-        out->repeatable = !request.stream && is_idempotent(request);
+        out->repeatable = !request.stream && is_idempotent(out->method, out->headers, by_key_);
         return out;
     }
     peers::Pool& pool() { return pool_; }
@@ -138,6 +143,7 @@ private:
 
     peers::Pool& pool_;
     Clock& clock_;
+    const bool by_key_;
     std::atomic<SteadyTime> logged_at_ = SteadyTime{};
     Logger logger_{"gateway"};
 };
@@ -197,8 +203,9 @@ Task<Result<http::Response>> forward(
 }  // namespace
 
 http::Route forwarded(http::Route theirs, peers::Pool& pool, Clock& clock) {
-    theirs.streams = true;
-    theirs.handler = [forwarder = std::make_shared<Forwarder>(pool, clock)](
+    theirs.streams = theirs.max_body_bytes > whole_bytes;
+    auto forwarder = std::make_shared<Forwarder>(pool, clock, theirs.requires_key);
+    theirs.handler = [forwarder = std::move(forwarder)](
                          const CallContext& ctx, const http::Request& request
                      ) { return forward(forwarder, ctx, request); };
     return theirs;

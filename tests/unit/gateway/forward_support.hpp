@@ -45,15 +45,24 @@ public:
     }
 };
 
+/// Streams what is not long.
+inline peers::LaneOptions small_lane() {
+    peers::LaneOptions lane;
+    lane.whole_bytes = 64 * kib;
+    return lane;
+}
+
 /// A gateway with two modules elsewhere: "order" at /api/orders..., "product" at /api/products.
+/// .../pay keeps keys; .../notes takes bodies of the usual length only.
 class GatewayServer {
 public:
     explicit GatewayServer(
         const std::string& orders,
         const std::string& products = "",
-        milliseconds deadline = milliseconds(5'000)
+        milliseconds deadline = milliseconds(5'000),
+        peers::LaneOptions lane = small_lane()
     )
-        : metrics_(observe::make_metrics()), resolver_(peers::make_system_resolver()) {
+        : lane_(lane), metrics_(observe::make_metrics()), resolver_(peers::make_system_resolver()) {
         auto& order = pool("order", orders);
         Routes routes;
         const auto add = [&](Method method, const char* pattern, peers::Pool& pool) {
@@ -64,6 +73,12 @@ public:
         };
         for (const Method method : {Method::get, Method::post, Method::put})
             add(method, "/api/orders/{id}", order);
+        Route by_key(Method::post, "/api/orders/{id}/pay", Access::everyone(), "", nullptr);
+        by_key.requires_key = true;
+        by_key.max_body_bytes = 512 * kib * kib;
+        routes.push_back(gateway::forwarded(std::move(by_key), order, base::system_clock()));
+        Route usual(Method::post, "/api/orders/{id}/notes", Access::everyone(), "", nullptr);
+        routes.push_back(gateway::forwarded(std::move(usual), order, base::system_clock()));
         if (!products.empty()) add(Method::get, "/api/products", pool("product", products));
         router_.add("all", std::move(routes));
         ServerOptions options;
@@ -91,9 +106,12 @@ public:
     std::string get(std::string_view path, std::string_view fields = "") const {
         return send(fmt::format("GET {} HTTP/1.1\r\nHost: shop\r\n{}\r\n", path, fields));
     }
-    std::string post(std::string_view fields, std::string_view body) const {
+    std::string post(
+        std::string_view fields, std::string_view body, std::string_view path = "/api/orders/1"
+    ) const {
         return send(fmt::format(
-            "POST /api/orders/1 HTTP/1.1\r\nHost: shop\r\nContent-Length: {}\r\n{}\r\n{}",
+            "POST {} HTTP/1.1\r\nHost: shop\r\nContent-Length: {}\r\n{}\r\n{}",
+            path,
             body.size(),
             fields,
             body
@@ -106,6 +124,7 @@ private:
         options.module = std::move(module);
         options.addresses = std::move(addresses);
         options.peer_key = key;
+        options.lane = lane_;
         auto made = peers::Pool::make(
             std::move(options), {loop_.executor()}, base::system_clock(), *metrics_, *resolver_
         );
@@ -116,6 +135,7 @@ private:
         asio::co_spawn(loop_.executor(), std::move(task), asio::use_future).get();
     }
 
+    const peers::LaneOptions lane_;
     std::unique_ptr<Metrics> metrics_;
     std::unique_ptr<peers::Resolver> resolver_;
     Loop loop_;
