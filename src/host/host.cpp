@@ -1,5 +1,6 @@
 #include "host/host.hpp"
 
+#include "base/signal.hpp"
 #include "gateway/gateway.hpp"
 #include "host/backends.hpp"
 #include "host/credentials.hpp"
@@ -66,6 +67,13 @@ http::Route page(std::string path, std::string summary, http::Handler handler) {
                std::move(handler)
     )
         .rate(http::RateClass::none);
+}
+
+Task<void> stop_and_tell(
+    http::Server& server, Deadline deadline, std::shared_ptr<base::Signal> ended
+) {
+    co_await server.stop(deadline);
+    ended->set();
 }
 
 }  // namespace
@@ -357,8 +365,16 @@ Task<Result<void>> Host::State::await_readiness() {
 Task<void> Host::State::stop_servers(Deadline deadline) {
     // A successor answers there now.
     if (succession.succeeded()) co_await metrics_server->stop(deadline);
+    // At once: customers and peers each have the whole time, and nobody is let in meanwhile.
+    std::shared_ptr<base::Signal> internal_ended;
+    if (internal_server) {
+        internal_ended = base::Signal::make(main);
+        spawn(main, [this, deadline, internal_ended] {
+            return stop_and_tell(*internal_server, deadline, internal_ended);
+        });
+    }
     if (public_server) co_await public_server->stop(deadline);
-    if (internal_server) co_await internal_server->stop(deadline);
+    if (internal_ended) co_await internal_ended->wait();
     if (control_server) co_await control_server->stop(deadline);
 }
 
@@ -381,8 +397,7 @@ Task<Result<void>> Host::open() {
     }
     auto backends = co_await state.open_backends();
     if (!backends) co_return backends;
-    auto built = state.build();
-    if (!built) co_return built;
+    if (auto built = state.build(); !built) co_return built;
     auto started = co_await state.start_modules();
     if (!started) co_return started;
     auto bus = co_await state.bus->start();
