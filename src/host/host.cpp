@@ -227,7 +227,8 @@ Result<void> Host::State::build() {
     openapi = json::serialize(wiring.public_router.openapi(options.version));
     for (std::size_t i = 0; i < stores.size(); ++i) {
         const std::string name(stores[i].info->name);
-        bus->add_publisher(name, *stores[i].database);
+        // A relay looks into the outbox all the time: none where nothing is ever written.
+        if (!stores[i].info->publishes.empty()) bus->add_publisher(name, *stores[i].database);
         bus->add_consumer(name, *stores[i].database, wiring.take_subscriptions(i));
     }
     dispatcher = std::make_unique<http::Dispatcher>(
