@@ -192,7 +192,7 @@ launch() {
     shift
     ((${internal_port[$role]} == 0)) || internal=(--set "internal.port=${internal_port[$role]}")
     (
-        exec </dev/null >>"$dir/logs/$role.log" 2>&1 8>&- 9>&-
+        exec </dev/null >>"$dir/logs/$role.log" 2>&1 6>&- 7>&- 8>&- 9>&-
         # shellcheck source=/dev/null
         source "$dir/services/env"
         # shellcheck source=/dev/null
@@ -203,8 +203,11 @@ launch() {
     launched=$!
 }
 
+# As short as it can be from here.
+shown() { realpath -m --relative-base="$PWD" "$1"; }
+
 # Short, because the path of a socket in it may have 107 bytes.
-data_of() { realpath -m --relative-base="$PWD" "$dir/$1"; }
+data_of() { shown "$dir/$1"; }
 
 is_ready() {
     "$souk" healthcheck --url "http://127.0.0.1:${metrics_port[$1]}/health/ready" >/dev/null 2>&1
@@ -220,7 +223,7 @@ await_ready() {
 }
 
 fail_start() {
-    echo "${red}split:${plain} ${service[$1]} $2; the end of $dir/logs/$1.log:" >&2
+    echo "${red}split:${plain} ${service[$1]} $2; the end of $(shown "$dir/logs/$1.log"):" >&2
     tail -n 15 "$dir/logs/$1.log" >&2
     exit 1
 }
@@ -259,7 +262,7 @@ stop_one() {
 start_servers() {
     # As root they run as Debian's users, who must be able to pass.
     chmod 0711 "$dir"
-    "$services" start "$dir/services" 8>&- 9>&-
+    "$services" start "$dir/services" 6>&- 7>&- 8>&- 9>&-
 }
 
 # Removes everything when process $1 has ended; a zombie has.
@@ -352,7 +355,7 @@ follow_logs() {
         tail -n 0 -F --pid=$$ "${files[@]}" 2>/dev/null |
             jq -Rrn --unbuffered --arg red "$red" --arg plain "$plain" \
                 -f "$root/deploy/local/warnings.jq"
-    ) 8>&- 9>&- &
+    ) 6>&- 7>&- 8>&- 9>&- &
     follower=$!
 }
 
@@ -370,7 +373,7 @@ watch() {
             [[ ${told[$role]:-} != "$pid $started" ]] || continue
             told[$role]="$pid $started"
             echo "${red}split:${plain} ${service[$role]} (pid $pid) has ended$(how_ended "$pid"). The" \
-                "others go on. Its log: $dir/logs/$role.log"
+                "others go on. Its log: $(shown "$dir/logs/$role.log")"
             echo "split: to start it again, in another terminal: ${bold}$(restart_line "$role")${plain}"
         done
         flock -u 9
@@ -413,24 +416,26 @@ fill_when_empty() {
 greet() {
     local shop=http://127.0.0.1:${port[gateway]}
     echo
-    echo "${green}The shop is ready${plain} at ${bold}$shop${plain} (data and logs in $dir)"
+    echo "${green}The shop is ready${plain} at ${bold}$shop${plain} (data and logs in $(shown "$dir"))"
     echo
     echo "${dim}To place an order, paste this into another terminal:${plain}"
     echo
     sed "s|^SHOP=.*|SHOP=$shop|" "$root/deploy/local/session.txt"
     echo
     echo "${dim}Replace a process by a new one, under load or not:${plain}  $(restart_line order)"
-    echo "${dim}Commands of an operator, in another terminal:${plain}       source $dir/env; $souk verify"
+    echo "${dim}Commands of an operator, in another terminal:${plain}       source $(shown "$dir/env"); $(shown "$souk") verify"
     echo "${dim}Stop everything, with the data kept:${plain}                ^C"
     echo
 }
 
 run() {
     follower=
+    # A ^C may come where output is turned away, and what it says is for the terminal.
+    exec 6>&1 7>&2
     trap leave EXIT
     trap 'exit 0' INT TERM
     # The terminal is gone, and with it where to say anything.
-    trap 'exec >>"$dir/logs/split.log" 2>&1; exit 0' HUP
+    trap 'exec 6>>"$dir/logs/split.log" 7>&6; exit 0' HUP
     start_all
     fill_when_empty
     greet
@@ -443,12 +448,13 @@ run() {
 leave() {
     local code=$?
     trap '' INT TERM HUP
+    exec >&6 2>&7
     echo
     say 'stopping the six, then the servers (a moment)'
     flock 9
     stop_all || code=1
     [[ -z $follower ]] || kill "$follower" 2>/dev/null || :
-    ((code != 0)) || say "stopped; the data is in $dir"
+    ((code != 0)) || say "stopped; the data is in $(shown "$dir")"
     exit "$code"
 }
 
