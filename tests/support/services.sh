@@ -318,14 +318,17 @@ start_one() {
             return
         fi
         if [[ -n $again ]]; then
-            echo "services: $name did not start on its port $port (try $try)" >&2
-            tail -n 5 "$home/$name/log" >&2
+            ((outcome == 1)) || {
+                echo "services: $name did not start on its port $port (try $try)" >&2
+                tail -n 5 "$home/$name/log" >&2
+            }
             sleep 0.5
         else
             ((outcome == 1)) || break
             ((try == 5)) || port=$(free_port)
         fi
     done
+    ((outcome != 1)) || die "$name: port $port is taken by another process: end that, then try again"
     tail -n 30 "$home/$name/log" >&2
     die "$name does not start; its log is $home/$name/log"
 }
