@@ -51,7 +51,8 @@ services: ## start PostgreSQL, Redis and RabbitMQ on free local ports, and say h
 	@tests/support/services.sh env '$(SERVICES)'
 	@echo
 	@echo '# Paste the lines above into a shell, or: source $(SERVICES)/env'
-	@echo '# Then, there: make run; build/release/souk doctor. A shell without them uses the embedded stack.'
+	@echo '# Then, there: build/release/souk doctor; make run DATA=$(SERVICES)/shop (a data folder of its own).'
+	@echo '# A shell without them uses the embedded stack.'
 	@echo '# The end, with the data kept: make services-stop'
 
 services-stop: ## stop what `make services` started, and nothing else; its data stays
