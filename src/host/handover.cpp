@@ -230,6 +230,7 @@ struct HandoverOffer::State : std::enable_shared_from_this<HandoverOffer::State>
         , acceptor(executor) {}
 
     Result<void> listen();
+    void withdraw();
     void end();
     static Task<void> accept_all(std::shared_ptr<State> self);
     Task<bool> converse(Channel& channel);
@@ -262,13 +263,20 @@ Result<void> HandoverOffer::State::listen() {
     return Result<void>();
 }
 
+/// Before the successor hears that it may put its own there.
+void HandoverOffer::State::withdraw() {
+    error_code ignored;
+    if (http::file_id(path) == file) fs::remove(path, ignored);
+    file = http::FileId();
+}
+
 void HandoverOffer::State::end() {
     if (ended) return;
     ended = true;
     error_code ignored;
     acceptor.close(ignored);
     if (conversation != nullptr) conversation->close();
-    if (http::file_id(path) == file) fs::remove(path, ignored);
+    withdraw();
 }
 
 Task<void> HandoverOffer::State::accept_all(std::shared_ptr<State> self) {
@@ -318,6 +326,7 @@ Task<bool> HandoverOffer::State::converse(Channel& channel) {
     if (ended) co_return false;
     if (word && word->text == word_ready) {
         failpoint::hit("handover.before_leaving");
+        withdraw();
         (void)channel.send(word_leaving);
         co_return true;
     }
