@@ -52,7 +52,7 @@ public:
 
     /// Sends `request`, to which the fields of a call are added, and returns the peer's answer,
     /// whatever it says. Errors: `unavailable` "peer_unavailable" (may have executed), `timeout`,
-    /// `invalid` "bad_request" (a malformed field); for Outgoing::to_forward() also `timeout` when
+    /// `invalid` "bad_request" (a malformed field); of what is sent on, also `timeout` when
     /// no answer came in time, and what Outgoing::stream failed with.
     virtual Task<Result<http::Response>> ask(
         std::shared_ptr<Outgoing> request, const CallContext& ctx, Judge& judge
