@@ -222,8 +222,7 @@ Result<void> Host::State::build() {
         for (const ModuleInfo* info : plan.remote)
             wiring.add_remote_routes(*info, remotes.routes(*info));
     add_own_routes();
-    auto wired = wiring.finish(peers, plan);
-    if (!wired) return wired;
+    if (auto wired = wiring.finish(peers, plan); !wired) return wired;
     openapi = json::serialize(wiring.public_router.openapi(options.version));
     for (std::size_t i = 0; i < stores.size(); ++i) {
         const std::string name(stores[i].info->name);
@@ -409,8 +408,7 @@ Task<Result<void>> Host::open() {
 
 Task<Result<void>> Host::listen() {
     State& state = *state_;
-    auto socket = control_socket(state.folder->path());
-    if (!socket) co_return socket.error();
+    if (auto socket = control_socket(state.folder->path()); !socket) co_return socket.error();
 
     http::Edge* public_edge = state.gateway.get();
     if (public_edge == nullptr) public_edge = &state.anonymous_edge;
