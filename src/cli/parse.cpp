@@ -3,6 +3,7 @@
 #include "cli/common.hpp"
 #include "host/deployments.hpp"
 #include "host/registry.hpp"
+#include "host/words.hpp"
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
@@ -41,7 +42,6 @@ public:
     CommandLine() : app_("souk: an e-commerce platform in one binary", "souk") {
         app_.set_version_flag("--version", SOUK_VERSION, "Print the version");
         app_.set_help_flag("-h,--help", "Print this help");
-        app_.footer(examples);
         app_.require_subcommand(1);
         add_serve();
         add_migrate();
@@ -58,18 +58,45 @@ public:
             fmt::print("{}\n", SOUK_VERSION);
             return exit_ok;
         });
+        app_.footer(examples);  // now, because the commands would inherit it
     }
 
     int run(int argc, char** argv) {
         try {
             app_.parse(argc, argv);
         } catch (const CLI::ParseError& fault) {
+            if (const std::string unknown = unknown_command(); !unknown.empty()) {
+                fmt::print(stderr, "souk: {}\n", unknown);
+                return exit_usage;
+            }
             return app_.exit(fault) == 0 ? exit_ok : exit_usage;
         }
         return run_();
     }
 
 private:
+    /// What to say of a word that stands where a command is missing; CLI11 does not name it.
+    std::string unknown_command() const {
+        const CLI::App* at = &app_;
+        std::string before = "souk";
+        while (!at->get_subcommands().empty()) {
+            at = at->get_subcommands().front();
+            before += ' ' + at->get_name();
+        }
+        const std::vector<std::string> words = app_.remaining(true);
+        if (at->get_require_subcommand_min() == 0 || words.empty()) return "";
+        std::vector<std::string> names;
+        for (const CLI::App* one : at->get_subcommands([](const CLI::App*) { return true; }))
+            names.push_back(one->get_name());
+        const std::string hint = host::did_you_mean(words.front(), names);
+        return fmt::format(
+            "there is no '{} {}'{}",
+            before,
+            words.front(),
+            hint.empty() ? fmt::format("; there are: {}", fmt::join(names, ", ")) : hint
+        );
+    }
+
     CLI::App* add(std::string name, std::string description, Run run, CLI::App* parent = nullptr) {
         CLI::App* command = (parent != nullptr ? parent : &app_)
                                 ->add_subcommand(std::move(name), std::move(description));
@@ -126,9 +153,7 @@ private:
     static void add_modules(CLI::App* command, std::vector<std::string>& modules) {
         const std::string roles = fmt::format("{}", fmt::join(role_names(), ", "));
         command
-            ->add_option(
-                "--modules", modules, "Load only these of " + roles + "; comma-separated [all]"
-            )
+            ->add_option("--modules", modules, "Only these of " + roles + "; comma-separated [all]")
             ->delimiter(',')
             ->type_name("A,B");
     }

@@ -22,8 +22,8 @@ struct Ran {
     std::string out;
 };
 
-/// With standard output in a file.
-Ran run(std::vector<std::string> words) {
+/// With standard output, or `stream`, in a file.
+Ran run(std::vector<std::string> words, int stream = STDOUT_FILENO) {
     const test::TempFolder folder;
     const auto file = folder.path() / "out";
     words.insert(words.begin(), "souk");
@@ -31,14 +31,14 @@ Ran run(std::vector<std::string> words) {
     for (std::string& word : words)
         argv.push_back(word.data());
 
-    std::fflush(stdout);
-    const int before = ::dup(STDOUT_FILENO);
+    std::fflush(nullptr);
+    const int before = ::dup(stream);
     const int into = ::open(file.c_str(), O_WRONLY | O_CREAT, 0600);
-    ::dup2(into, STDOUT_FILENO);
+    ::dup2(into, stream);
     Ran ran;
     ran.code = cli::run(static_cast<int>(argv.size()), argv.data());
-    std::fflush(stdout);
-    ::dup2(before, STDOUT_FILENO);
+    std::fflush(nullptr);
+    ::dup2(before, stream);
     ::close(into);
     ::close(before);
     std::stringstream text;
@@ -135,4 +135,24 @@ TEST_CASE("the topology is the table of deployments", "[topology]") {
 
 TEST_CASE("a part of the shop is no place for a demo", "[topology]") {
     CHECK(run({"serve", "--demo", "--modules=order"}).code == 2);
+}
+
+TEST_CASE("a word that is no command is named, with what it may be", "[help]") {
+    const Ran slip = run({"config", "shw"}, STDERR_FILENO);
+    CHECK(slip.code == 2);
+    CHECK(slip.out == "souk: there is no 'souk config shw'; did you mean 'show'?\n");
+    const Ran stranger = run({"frobnicate"}, STDERR_FILENO);
+    CHECK(stranger.code == 2);
+    CHECK_THAT(stranger.out, Catch::Contains("'souk frobnicate'; there are: serve, migrate"));
+    // What is missing, where no word is wrong.
+    CHECK_THAT(run({"config"}, STDERR_FILENO).out, Catch::Contains("subcommand is required"));
+}
+
+TEST_CASE("a command's help is of that command", "[help]") {
+    CHECK_THAT(run({"--help"}).out, Catch::Contains("souk serve --demo"));
+    for (const char* command : {"migrate", "topology", "healthcheck"}) {
+        const Ran help = run({command, "--help"});
+        CHECK(help.code == 0);
+        CHECK_THAT(help.out, !Catch::Contains("serve --demo"));
+    }
 }
