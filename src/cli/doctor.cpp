@@ -64,7 +64,7 @@ void print_json(const Checks& checks) {
 Checks checks_of(const std::string& name, const Error& error) {
     Checks out;
     for (const FieldError& fault : error.fields)
-        out.emplace_back(name, Verdict::fail, fault.detail, "see " + fault.pointer);
+        out.emplace_back(name, Verdict::fail, fault.pointer + ": " + fault.detail);
     if (out.empty()) out.emplace_back(name, Verdict::fail, error.detail);
     return out;
 }

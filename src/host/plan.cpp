@@ -40,8 +40,8 @@ public:
     Result<Plan> plan(const std::vector<std::string>& wanted) {
         select(wanted);
         // All modules without the gateway are a whole, unless a gateway elsewhere is to call them.
-        plan_.split = selected_.size() < available_.size() ||
-                      (!plan_.gateway && around_.credential);
+        plan_.split =
+            selected_.size() < available_.size() || (!plan_.gateway && around_.credential);
         if (plan_.split) check_surroundings();
         if (plan_.gateway)  // it serves everybody's routes
             for (const ModuleInfo* info : available_)
@@ -50,13 +50,18 @@ public:
             check(*info);
         for (const ModuleInfo* info : selected_)
             place(*info);
-        if (!faults_.empty())
-            return all_faults("modules", "these modules cannot run so:", std::move(faults_));
+        if (!faults_.empty()) return all_faults("modules", title(), std::move(faults_));
         if (!plan_.gateway && plan_.modules.size() == 1) plan_.port = plan_.modules.front()->port;
         return std::move(plan_);
     }
 
 private:
+    std::string_view title() const {
+        return plan_.split ? "these modules cannot run so (README.md, \"Split it\", tells how; "
+                             "without --modules all run here):"
+                           : "these modules cannot run so:";
+    }
+
     void fault(std::string_view module, std::string detail) {
         faults_.emplace_back(std::string(module), "modules", std::move(detail));
     }
@@ -108,13 +113,13 @@ private:
             fault(
                 only_a_part,
                 "what runs elsewhere cannot see this process's SQLite files nor its embedded bus: "
-                "set DATABASE_URL and RABBITMQ_URL, or leave --modules out to load all"
+                "set DATABASE_URL and RABBITMQ_URL"
             );
         if (!around_.shared_cache)
             fault(
                 only_a_part,
                 "this process's memory is no cache that others share, nor do its rate limits "
-                "count their requests: set REDIS_URL, or leave --modules out to load all"
+                "count their requests: set REDIS_URL"
             );
         if (!around_.credential)
             fault(
@@ -148,7 +153,7 @@ private:
                 module,
                 fmt::format(
                     "calls '{0}', which neither is loaded here nor has an address: set peers.{0}, "
-                    "add {0} to --modules, or leave --modules out to load all",
+                    "or add {0} to --modules",
                     peer
                 )
             );
