@@ -1,6 +1,7 @@
 #include "host/diagnosis.hpp"
 
 #include "database/sqlite/sqlite_database.hpp"
+#include "host/control_peers.hpp"
 #include "host/data_folder.hpp"
 #include "host/diagnosis_peers.hpp"
 #include "host/diagnosis_servers.hpp"
@@ -164,9 +165,11 @@ private:
         for (const ModuleInfo* module : plan_.modules) {
             const std::string name = fmt::format("database {}", module->name);
             const fs::path file = folder / module->name / fmt::format("{}.sqlite", module->name);
-            if (!fs::exists(file, ignored))
-                tell(Check(name, Verdict::ok, fmt::format("{}, to be made", file.string())));
-            else if (!lock || !*lock)
+            if (!fs::exists(file, ignored)) {
+                // An operator's commands ask the peers, and need no files.
+                if (plan_.split || !has_peers(config_, plan_.modules))
+                    tell(Check(name, Verdict::ok, fmt::format("{}, to be made", file.string())));
+            } else if (!lock || !*lock)
                 // SQLite's files want one process.
                 tell(Check(name, Verdict::ok, fmt::format("{}, in use, left alone", file.string()))
                 );
