@@ -65,7 +65,12 @@ void print_words(const Verdict& verdict) {
     if (verdict.violations.empty())
         fmt::print("{}the books agree{}\n", style.green, style.reset);
     else
-        fmt::print("{}{} faults{}\n", style.red, verdict.violations.size(), style.reset);
+        fmt::print(
+            "{}the books do not agree: {} broken{}\n",
+            style.red,
+            verdict.violations.size(),
+            style.reset
+        );
 }
 
 Task<int> verify_shop(host::ControlClient& shop, const VerifyOptions& options) {
