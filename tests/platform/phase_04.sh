@@ -225,6 +225,7 @@ split_shop_lives() {
 
     kill -TERM "$shop"
     wait "$shop"
+    says "$said" 'split: stopped; the data is in'
     while IFS= read -r pid; do
         gone "$pid" || {
             echo "$pid still runs after the stop"
