@@ -20,7 +20,7 @@ struct LaneOptions {
     std::size_t connections = 64;  // to one endpoint
     std::size_t waiters = 256;
     std::size_t answer_bytes = std::size_t{8} << 20;
-    milliseconds connect_timeout{500};
+    milliseconds connect_timeout{1'500};  // a rush's first handshakes share the cores with its work
     milliseconds idle_timeout{30'000};  // less than the server's own
     milliseconds part_timeout{30'000};  // of a body that streams: for its next 64 KiB, either way
     // An answer sent on that is no longer is read whole before anybody hears of it: it may be asked
