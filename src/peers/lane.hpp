@@ -21,8 +21,8 @@ struct LaneOptions {
     std::size_t waiters = 256;
     std::size_t answer_bytes = std::size_t{8} << 20;
     milliseconds connect_timeout{1'500};  // a rush's first handshakes share the cores with its work
-    milliseconds idle_timeout{30'000};  // less than the server's own
-    milliseconds part_timeout{30'000};  // of a body that streams: for its next 64 KiB, either way
+    milliseconds idle_timeout{30'000};    // less than the server's own
+    milliseconds part_timeout{30'000};    // of a body that streams: for its next 64 KiB, either way
     // An answer sent on that is no longer is read whole before anybody hears of it: it may be asked
     // for again, and who reads it slowly keeps no connection from others.
     std::uint64_t whole_bytes = std::uint64_t{1} << 20;
