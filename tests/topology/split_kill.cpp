@@ -171,7 +171,9 @@ TEST_CASE("one key, however often it is sent around a kill of order, is one orde
         send();
         REQUIRE(eventually(std::chrono::seconds(5), [&] { return !order.running(); }));
         CHECK(order.wait() == 128 + SIGKILL);
-        CHECK(bodies.empty());  // it died with the first
+        // What is committed, another of the crowd may be told before the process has died.
+        const bool committed = round == rounds - 1;
+        CHECK(bodies.size() <= (committed ? 1 : 0));
         order.start();
         REQUIRE(eventually(std::chrono::seconds(30), [&] {
             send();
