@@ -56,7 +56,10 @@ compose_check_bites() {
             echo "nothing was planted: $edit"
             faults=1
         fi
-        said=$(compose_agrees "$scratch/planted.yaml" || true)
+        if said=$(compose_agrees "$scratch/planted.yaml"); then
+            echo "planted '$edit', and it was accepted"
+            faults=1
+        fi
         if [[ -z $wanted || $said != *"$wanted"* ]]; then
             echo "planted '$edit', expected '$wanted', heard: ${said:-nothing}"
             faults=1
@@ -174,7 +177,11 @@ nothing_leaks() {
     local dir=$1 said=$2 secret name found
     for secret in "$dir"/services/*.secret "$dir"/certs/*.key; do
         name=$(grep -v -- ----- "$secret" | head -n 1)
-        found=$(grep -lF -e "$name" "$said" "$dir"/logs/*.log || true)
+        # 1: not found. More: it could not look, which is no good news.
+        found=$(grep -lF -e "$name" "$said" "$dir"/logs/*.log) || (($? == 1)) || {
+            echo "the logs in $dir/logs cannot be searched"
+            return 1
+        }
         [[ -z $found ]] || {
             echo "${secret##*/} is in $found"
             return 1
