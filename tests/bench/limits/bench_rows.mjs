@@ -1,0 +1,71 @@
+// What one order of the shop leaves behind, table by table, and the check that an order of pgbench's
+// leaves the same: a limit that did less than the shop would be none.
+import { pgbench, sql } from './pgbench.mjs';
+
+const orders = 20;
+const clients = 4;
+
+// What a table is counted by, so that a lost UPDATE is noticed too.
+/// After the answer 201, before any relay or consumer.
+export const placedRows = (lines) => ({
+    'order.intents': { 'COUNT(*)': 1, "COUNT(*) FILTER (WHERE status = 'final' AND answer_status = 201)": 1 },
+    'order.orders': { 'COUNT(*)': 1, "COUNT(*) FILTER (WHERE status = 'pending')": 1 },
+    'order.order_lines': { 'COUNT(*)': lines },
+    'order.outbox': { 'COUNT(*)': 1, 'COUNT(sent_at)': 0 },
+    'order.inbox': { 'COUNT(*)': 0 },
+    'product.reservations': { 'COUNT(*)': 1, "COUNT(*) FILTER (WHERE status = 'held')": 1 },
+    'product.holds': { 'COUNT(*)': lines, "COUNT(*) FILTER (WHERE status = 'held')": lines },
+    'product.stock': { 'SUM(held)': lines, 'SUM(sold)': 0, 'SUM(received - available)': lines },
+    'product.inbox': { 'COUNT(*)': 0 },
+    'payment.payments': { 'COUNT(*)': 0 },
+    'notification.mails': { 'COUNT(*)': 0 },
+});
+
+/// When the mail has gone.
+export const sagaRows = (lines) => ({
+    'order.intents': placedRows(lines)['order.intents'],
+    'order.orders': { 'COUNT(*)': 1, "COUNT(*) FILTER (WHERE status = 'paid' AND version = 2)": 1 },
+    'order.order_lines': { 'COUNT(*)': lines },
+    'order.outbox': { 'COUNT(*)': 2, 'COUNT(sent_at)': 2 },
+    'order.inbox': { 'COUNT(*)': 1 },
+    'product.reservations': { 'COUNT(*)': 1, "COUNT(*) FILTER (WHERE status = 'committed')": 1 },
+    'product.holds': { 'COUNT(*)': lines, "COUNT(*) FILTER (WHERE status = 'committed')": lines },
+    'product.stock': { 'SUM(held)': 0, 'SUM(sold)': lines, 'SUM(received - available)': lines },
+    'product.settling': { 'COUNT(*)': 0 },
+    'product.outbox': { 'COUNT(*)': 0 },
+    'product.inbox': { 'COUNT(*)': 1 },
+    'payment.fences': { 'COUNT(*)': 1 },
+    'payment.payments': { 'COUNT(*)': 1, "COUNT(*) FILTER (WHERE status = 'captured' AND version = 1)": 1 },
+    'payment.attempts': { 'COUNT(*)': 1, "COUNT(*) FILTER (WHERE status = 'captured')": 1, 'SUM(tries)': 1 },
+    'payment.ledger_entries': { 'COUNT(*)': 2 },
+    'payment.ledger_sets': { 'COUNT(*)': 1 },
+    'payment.outbox': { 'COUNT(*)': 1, 'COUNT(sent_at)': 1 },
+    'payment.inbox': { 'COUNT(*)': 1 },
+    'notification.mails': { 'COUNT(*)': 1, "COUNT(*) FILTER (WHERE status = 'sent')": 1, 'SUM(tries)': 1 },
+    'notification.inbox': { 'COUNT(*)': 1 },
+    'notification.outbox': { 'COUNT(*)': 0 },
+});
+
+/// Throws, and names each table, where so many orders have not left so many times what one leaves.
+/// `read(table, text)` gives the one row of a query of that table.
+export async function compare(read, leaves, count) {
+    const faults = [];
+    for (const [table, measures] of Object.entries(leaves)) {
+        const columns = Object.keys(measures).map((what) => `COALESCE(${what}, 0)`);
+        const found = await read(table, columns.join(', '));
+        Object.entries(measures).forEach(([what, one], i) => {
+            if (Number(found[i]) !== one * count)
+                faults.push(`${table}: ${what} is ${found[i]}, not ${one * count}`);
+        });
+    }
+    if (faults.length > 0) throw new Error(`after ${count} orders\n  ${faults.join('\n  ')}`);
+}
+
+/// Places some orders as the limit does, and compares.
+export async function checkRows(services, database, { leaves, script, variables }) {
+    const count = orders / clients;
+    await pgbench(services, database, { clients, count, script, variables });
+    const read = async (table, columns) =>
+        (await sql(services, database, `SELECT ${columns} FROM shop_${table};`))[0];
+    await compare(read, leaves, orders);
+}
