@@ -61,11 +61,37 @@ export async function compare(read, leaves, count) {
     if (faults.length > 0) throw new Error(`after ${count} orders\n  ${faults.join('\n  ')}`);
 }
 
+// Commits of one order, reads included: what is done in one transaction instead of two is cheaper.
+export const placedCommits = 3;
+// claim, reserve, place; a look and a mark for each of three events; accept, take, charged, paid,
+// settled, mail; take, two reads and the mark of the mail.
+export const sagaCommits = 19;
+
+async function commitsOf(services, database) {
+    const query = `SELECT xact_commit FROM pg_stat_database WHERE datname = '${database}';`;
+    return Number((await sql(services, undefined, query))[0][0]);
+}
+
 /// Places some orders as the limit does, and compares.
-export async function checkRows(services, database, { leaves, script, variables }) {
+export async function checkRows(services, database, { leaves, commits, script, variables }) {
+    const before = await commitsOf(services, database);
     const count = orders / clients;
     await pgbench(services, database, { clients, count, script, variables });
+    const made = (await commitsOf(services, database)) - before;
+    // More may be: PostgreSQL's own, of autovacuum.
+    if (made < orders * commits)
+        throw new Error(`after ${orders} orders ${made} commits, not ${orders * commits}`);
     const read = async (table, columns) =>
         (await sql(services, database, `SELECT ${columns} FROM shop_${table};`))[0];
     await compare(read, leaves, orders);
+}
+
+/// The same of a shop's own databases, in which so many orders were placed and nothing else: that
+/// what is expected here is what the shop does.
+export async function checkShop(services, leaves, count) {
+    const read = async (table, columns) => {
+        const [module, name] = table.split('.');
+        return (await sql(services, `souk_${module}`, `SELECT ${columns} FROM ${name};`))[0];
+    };
+    await compare(read, leaves, count);
 }

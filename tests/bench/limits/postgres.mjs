@@ -8,11 +8,20 @@
 //     await limit.remove();
 //
 // By itself: node postgres.mjs --services DIR/env [--seconds 5] [--json] [NAME...]
+//     --check-shop N [--lines 2]   whether N orders that a fresh shop placed there, until their mails
+//                                  were sent, left N times what the check of the limits expects
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { createShop, rendered, texts } from './bench_shop.mjs';
-import { checkRows, placedRows, sagaRows } from './bench_rows.mjs';
+import {
+    checkRows,
+    checkShop,
+    placedCommits,
+    placedRows,
+    sagaCommits,
+    sagaRows,
+} from './bench_rows.mjs';
 import { createDatabase, dropDatabase, initialize, pgbench, readServices } from './pgbench.mjs';
 
 export { readServices, servicesOf } from './pgbench.mjs';
@@ -59,7 +68,7 @@ export const selectOnly = limit({
 // Numbers of orders are unique in a database: a run begins where none before has been.
 const numbersPerRun = 1 << 24;
 
-function orderLimit({ name, why, lines, file, leaves }) {
+function orderLimit({ name, why, lines, file, leaves, commits }) {
     let runs = 0;
     let script;
     const database = `souk_limit_${file.replace('.sql', '')}_${lines}`;
@@ -75,7 +84,7 @@ function orderLimit({ name, why, lines, file, leaves }) {
         async create(services) {
             script = await rendered(file, lines);
             await createShop(services, database);
-            await checkRows(services, database, { lines, leaves, ...work() });
+            await checkRows(services, database, { leaves, commits, ...work() });
         },
     });
 }
@@ -87,6 +96,7 @@ export const placedOrder = ({ lines }) =>
         lines,
         file: 'placed.sql',
         leaves: placedRows(lines),
+        commits: placedCommits,
     });
 
 export const sagaOrder = ({ lines }) =>
@@ -96,6 +106,7 @@ export const sagaOrder = ({ lines }) =>
         lines,
         file: 'saga.sql',
         leaves: sagaRows(lines),
+        commits: sagaCommits,
     });
 
 const all = [
@@ -113,10 +124,16 @@ async function main() {
             services: { type: 'string' },
             seconds: { type: 'string', default: '5' },
             json: { type: 'boolean', default: false },
+            'check-shop': { type: 'string' },
+            lines: { type: 'string', default: '2' },
         },
     });
     if (!values.services) throw new Error('--services DIR/env is missing');
     const services = await readServices(values.services);
+    if (values['check-shop']) {
+        await checkShop(services, sagaRows(Number(values.lines)), Number(values['check-shop']));
+        return;
+    }
     const results = [];
     for (const one of all) {
         if (positionals.length > 0 && !positionals.includes(one.name)) continue;
