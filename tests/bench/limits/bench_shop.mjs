@@ -70,10 +70,13 @@ INSERT INTO shop_payment.bus_lease VALUES ('relay/payment', 'apksKrhZ8ffL6p_x', 
 VACUUM ANALYZE;
 `;
 
-/// The triggers' functions find their tables by the search path; the scripts name the schema.
+/// The triggers' functions find their tables by the search path; the scripts name the schema. The costs
+/// are those of the shop's sessions (src/database/postgres).
 export async function createShop(services, database) {
     const path = modules.map((module) => `shop_${module}`).join(', ');
-    await sql(services, undefined, `ALTER DATABASE ${database} SET search_path TO ${path};`);
+    const sessions = [`search_path TO ${path}`, 'random_page_cost TO 1.1'];
+    const settings = sessions.map((setting) => `ALTER DATABASE ${database} SET ${setting};`);
+    await sql(services, undefined, settings.join('\n'));
     await sql(services, database, `${await schemas()}\nRESET search_path;\n${rows}`);
 }
 

@@ -23,29 +23,23 @@ WHERE intents.status = 'open' AND intents.lease_until <= :now
     AND intents.body_hash = excluded.body_hash
 RETURNING order_id, fence;
 
--- 2. The reservation: prices come from here. A commit. Stock is locked in ascending order, so that no
--- two wait in a circle; too little of it breaks a constraint, an unknown product is NULL, which holds
--- refuse.
+-- 2. The reservation: prices come from here. A commit. Too little stock breaks a constraint; an unknown
+-- product is NULL, which holds refuse. Stock is locked last, so for the shortest time, and in ascending
+-- order (that of the array, as the join is a nested loop), so that no two wait in a circle.
 \startpipeline
 INSERT INTO shop_product.reservations (order_id, status, units, created_at, updated_at)
 VALUES ('ord_01m853p' || :id, 'held', :lines, :now, :now);
-
-WITH wanted AS MATERIALIZED (
-    SELECT * FROM unnest({{ids}}, CAST(:quantities AS BIGINT[])) AS w (product_id, quantity)
-), locked AS MATERIALIZED (
-    SELECT product_id FROM shop_product.stock WHERE product_id = ANY ({{ids}})
-    ORDER BY product_id FOR NO KEY UPDATE
-)
-UPDATE shop_product.stock s SET available = s.available - w.quantity, held = s.held + w.quantity
-FROM locked l JOIN wanted w ON w.product_id = l.product_id
-WHERE s.product_id = ANY ({{ids}}) AND s.product_id = l.product_id;
 
 INSERT INTO shop_product.holds (order_id, product_id, quantity, sku, name, price_micros, currency,
     status)
 SELECT 'ord_01m853p' || :id, w.product_id, w.quantity, p.sku, p.name, p.price_micros, p.currency, 'held'
 FROM unnest({{ids}}, CAST(:quantities AS BIGINT[])) AS w (product_id, quantity)
-LEFT JOIN LATERAL (SELECT * FROM shop_product.products WHERE id = w.product_id OFFSET 0) p ON TRUE
+LEFT JOIN shop_product.products p ON p.id = w.product_id
 RETURNING product_id, sku, name, price_micros, currency;
+
+UPDATE shop_product.stock s SET available = s.available - w.quantity, held = s.held + w.quantity
+FROM unnest({{ids}}, CAST(:quantities AS BIGINT[])) AS w (product_id, quantity)
+WHERE s.product_id = w.product_id;
 \endpipeline
 
 -- 3. The order with its lines, the answer, and the event for the relay. A commit. Without the claim
