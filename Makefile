@@ -67,10 +67,11 @@ test-platform: ## check what surrounds the binary: packages, scripts, hooks, cha
 	@.ci/deps build lint npm servers platform
 	@tests/platform/run.sh
 
-bench: ## measure what the edge and the split cost, side by side (ARGS='--seconds 10 --json report.json')
-	@.ci/deps servers bench
+bench: ## measure the shop beside the limits of this machine, about 12 minutes (ARGS='--quick', ARGS='--only detail --stack embedded')
+	@.ci/deps npm servers bench
 	@$(MAKE) build PRESET=release
-	@tests/bench/run.sh $(ARGS)
+	@cmake --build build/release --target bench_tools
+	@node tests/bench/run.mjs $(ARGS)
 
 lint: ## check format and scripts, and changed C++ with clang-tidy (ALL=1 for all of it)
 	@.ci/deps build lint
