@@ -7,8 +7,10 @@
 
 #include <boost/container/small_vector.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,21 +23,57 @@ namespace souk::http {
 enum class Method : std::uint8_t { get, head, post, put, patch, delete_, options };
 std::string_view to_string(Method method);
 
-/// Header fields in order of arrival. Names compare without regard to case.
+/// Header fields in order of arrival. Names compare without regard to case. All are kept in one
+/// text, since a string each for name and value cost a request more than reading them. What get()
+/// and an iterator give holds until a field is added or set.
 class Headers {
+    struct Place {
+        std::uint32_t begin;
+        std::uint32_t name_size;
+        std::uint32_t value_size;
+    };
+
 public:
+    using Field = std::pair<std::string_view, std::string_view>;  // name and value
+    class Iterator {
+    public:
+        using iterator_category = std::input_iterator_tag;
+        using value_type = Field;
+        using difference_type = std::ptrdiff_t;
+        using pointer = void;
+        using reference = Field;
+        Iterator(const char* text, const Place* place) : text_(text), place_(place) {}
+        Field operator*() const {
+            const char* name = text_ + place_->begin;
+            const char* value = name + place_->name_size;
+            return Field({name, place_->name_size}, {value, place_->value_size});
+        }
+        Iterator& operator++() {
+            ++place_;
+            return *this;
+        }
+        Iterator operator++(int) { return Iterator(text_, place_++); }
+        bool operator==(const Iterator& other) const { return place_ == other.place_; }
+
+    private:
+        const char* text_;
+        const Place* place_;
+    };
+
     void add(std::string_view name, std::string_view value);
     void set(std::string_view name, std::string_view value);
     /// Empty when absent; the first when repeated.
     std::string_view get(std::string_view name) const;
     bool has(std::string_view name) const;
     std::size_t count(std::string_view name) const;
-    void clear() { fields_.clear(); }
-    auto begin() const { return fields_.begin(); }
-    auto end() const { return fields_.end(); }
+    void clear();
+    Iterator begin() const { return Iterator(text_.data(), places_.data()); }
+    Iterator end() const { return Iterator(text_.data(), places_.data() + places_.size()); }
 
 private:
-    boost::container::small_vector<std::pair<std::string, std::string>, 12> fields_;
+    Field at(const Place& place) const { return *Iterator(text_.data(), &place); }
+    std::string text_;
+    boost::container::small_vector<Place, 8> places_;
 };
 
 /// A body in parts, as they come, pulled by whoever passes it on: nothing is read ahead of the

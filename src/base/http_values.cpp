@@ -11,6 +11,7 @@ namespace souk::http {
 namespace {
 
 constexpr std::size_t max_cursor_bytes = 2048;
+constexpr std::size_t usual_bytes = 224;  // of the fields of a request, or of an answer
 constexpr int base64 = sodium_base64_VARIANT_URLSAFE_NO_PADDING;
 
 char lower(char c) {
@@ -19,7 +20,7 @@ char lower(char c) {
 
 bool same_name(std::string_view a, std::string_view b) {
     return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
-        return lower(x) == lower(y);
+        return x == y || lower(x) == lower(y);
     });
 }
 
@@ -129,32 +130,52 @@ std::string_view to_string(Method method) {
 }
 
 void Headers::add(std::string_view name, std::string_view value) {
-    fields_.emplace_back(std::string(name), std::string(value));
+    const Place place{
+        static_cast<std::uint32_t>(text_.size()),
+        static_cast<std::uint32_t>(name.size()),
+        static_cast<std::uint32_t>(value.size())};
+    const std::size_t size = text_.size() + name.size() + value.size();
+    if (size <= text_.capacity()) {
+        text_.append(name).append(value);
+    } else {  // `name` or `value` may be of the old text
+        std::string grown;
+        grown.reserve(std::max(size, 2 * text_.capacity() + usual_bytes));
+        grown.append(text_).append(name).append(value);
+        text_ = std::move(grown);
+    }
+    places_.push_back(place);
 }
 
 void Headers::set(std::string_view name, std::string_view value) {
-    auto gone = std::remove_if(fields_.begin(), fields_.end(), [&](const auto& field) {
-        return same_name(field.first, name);
+    auto gone = std::remove_if(places_.begin(), places_.end(), [&](const Place& place) {
+        return same_name(at(place).first, name);
     });
-    fields_.erase(gone, fields_.end());
+    places_.erase(gone, places_.end());
     add(name, value);
 }
 
 std::string_view Headers::get(std::string_view name) const {
-    for (const auto& [key, value] : fields_)
+    for (const auto& [key, value] : *this)
         if (same_name(key, name)) return value;
     return {};
 }
 
 bool Headers::has(std::string_view name) const {
-    return count(name) > 0;
+    return std::any_of(places_.begin(), places_.end(), [&](const Place& place) {
+        return same_name(at(place).first, name);
+    });
 }
 
 std::size_t Headers::count(std::string_view name) const {
-    auto n = std::count_if(fields_.begin(), fields_.end(), [&](const auto& field) {
-        return same_name(field.first, name);
+    auto n = std::count_if(places_.begin(), places_.end(), [&](const Place& place) {
+        return same_name(at(place).first, name);
     });
     return static_cast<std::size_t>(n);
+}
+
+void Headers::clear() {
+    text_.clear();
+    places_.clear();
 }
 
 std::string_view Request::param(std::string_view name) const {

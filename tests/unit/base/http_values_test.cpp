@@ -20,6 +20,22 @@ TEST_CASE("header names compare without regard to case", "[http]") {
     CHECK(headers.get("x-a") == "3");
 }
 
+TEST_CASE("a field may take another's name and value, however much the fields grow", "[http]") {
+    Headers headers;
+    headers.add("X-First", std::string(40, 'a'));
+    for (int i = 0; i < 100; ++i)
+        headers.add((*headers.begin()).first, headers.get("x-first"));
+    CHECK(headers.count("X-First") == 101);
+    for (const auto& [name, value] : headers) {
+        CHECK(name == "X-First");
+        CHECK(value == std::string(40, 'a'));
+    }
+    headers.set("X-First", headers.get("X-First"));
+    const Headers copy = headers;
+    CHECK(copy.count("X-First") == 1);
+    CHECK(copy.get("X-First") == std::string(40, 'a'));
+}
+
 TEST_CASE("query parameters are decoded", "[http]") {
     Request request;
     request.query = "q=caf%C3%A9+au%20lait&limit=20&flag&empty=&q=second&%6eame=x&bad=%zz%4";
