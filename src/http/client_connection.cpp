@@ -101,6 +101,7 @@ struct ClientConnection::State {
         : executor(executor), max_body_bytes(max_body_bytes), socket(executor) {}
 
     void start(bool to_head, std::size_t body_limit);
+    std::size_t write_at_once(std::string_view bytes);
     Task<bool> write(std::string_view bytes);
     Task<Result<void>> read(Until until);
     Task<Transfer> read_some();
@@ -140,6 +141,14 @@ void ClientConnection::State::start(bool to_head, std::size_t body_limit) {
     reader.emplace(head_only, limit);
     answered = false;
     body_fault.reset();
+}
+
+/// What of `bytes` the socket takes without waiting, which is all of most requests.
+std::size_t ClientConnection::State::write_at_once(std::string_view bytes) {
+    if (tls || !socket.is_open()) return 0;
+    constexpr int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+    const auto sent = ::send(socket.native_handle(), bytes.data(), bytes.size(), flags);
+    return static_cast<std::size_t>(std::max<ssize_t>(sent, 0));  // write() hears of errors, too
 }
 
 Task<bool> ClientConnection::State::write(std::string_view bytes) {
@@ -255,7 +264,9 @@ Task<Result<void>> ClientConnection::connect(
 Task<Result<Response>> ClientConnection::exchange(std::string_view bytes, bool head_only) {
     State& state = *state_;
     state.start(head_only, state.max_body_bytes);
-    state.whole = co_await state.write(bytes);
+    bytes.remove_prefix(state.write_at_once(bytes));
+    state.whole = bytes.empty();
+    if (!state.whole) state.whole = co_await state.write(bytes);
     // A server that refuses early answers and hangs up while we still write: look before giving up.
     auto read = co_await state.read(Until::end);
     if (!read) {
@@ -271,7 +282,9 @@ Task<Result<Response>> ClientConnection::begin(
 ) {
     auto state = state_;
     state->start(head_only, SIZE_MAX);
-    state->whole = co_await state->write(bytes);
+    bytes.remove_prefix(state->write_at_once(bytes));
+    state->whole = bytes.empty();
+    if (!state->whole) state->whole = co_await state->write(bytes);
     if (state->whole && body) {
         auto upload = state->upload = std::make_shared<Upload>(std::move(body));
         spawn(state->executor, [state, upload] { return pump(state, upload); });

@@ -83,7 +83,8 @@ private:
     Task<void> end_stream();
     Task<std::size_t> read_more();
     Task<bool> write(Exchange& exchange, Response response);
-    Task<bool> send();
+    std::size_t send_at_once();
+    Task<bool> send(std::size_t sent = 0);
     Task<bool> send_stream(std::shared_ptr<BodyStream> body, bool may_chunk);
     bool cut_off(bool framed);
     Task<void> linger();

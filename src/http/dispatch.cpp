@@ -143,24 +143,22 @@ std::optional<Error> Dispatcher::check_capacity(Exchange& exchange) {
 Task<Response> Dispatcher::answer(Exchange& exchange) {
     // Only now: a client that drips its body must not keep others' work out.
     exchange.slot.take(in_flight_);
-    auto result = co_await run_handler(exchange);
-    if (!result) co_return refuse(exchange, result.error());
-    co_return std::move(*result);
-}
-
-Task<Result<Response>> Dispatcher::run_handler(Exchange& exchange) {
     CallContext context(
         std::move(exchange.identity),
         deadline_of(exchange),
         exchange.request_id,
-        exchange.traceparent
+        std::move(exchange.traceparent)
     );
     context.identity_token = std::move(exchange.arrival.identity_token);
-    if (context.deadline.passed(clock_))
-        co_return Error(ErrorKind::timeout, "timeout", "the caller's time is over");
+    if (context.deadline.passed(clock_)) {
+        const Error late(ErrorKind::timeout, "timeout", "the caller's time is over");
+        co_return refuse(exchange, late);
+    }
     std::string fault;
     try {
-        co_return co_await exchange.route->handler(context, exchange.request);
+        auto result = co_await exchange.route->handler(context, exchange.request);
+        if (result) co_return std::move(*result);
+        co_return refuse(exchange, result.error());
     } catch (const Failure& e) {
         fault = e.error.code + ": " + e.error.detail;
     } catch (const std::exception& e) {
@@ -172,7 +170,7 @@ Task<Result<Response>> Dispatcher::run_handler(Exchange& exchange) {
         "a handler failed",
         {{"route", exchange.route->pattern}, {"request_id", exchange.request_id}, {"error", fault}}
     );
-    co_return Error();
+    co_return refuse(exchange, Error());
 }
 
 /// The route's, or the caller's when that is over sooner.

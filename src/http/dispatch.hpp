@@ -88,7 +88,6 @@ private:
     Error told(const Exchange& exchange, Error error);
     std::optional<Response> find_route(Exchange& exchange);
     std::optional<Error> check_capacity(Exchange& exchange);
-    Task<Result<Response>> run_handler(Exchange& exchange);
     Deadline deadline_of(const Exchange& exchange) const;
     RouteMetrics& metrics_of(const Exchange& exchange);
     void count(const Exchange& exchange, int status, double seconds);
