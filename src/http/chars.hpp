@@ -3,6 +3,9 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 
@@ -18,6 +21,20 @@ constexpr bool is_control(char c) {
     return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
 }
 
+/// Whether a byte of `text` is a control: eight at a time.
+inline bool has_control(std::string_view text) {
+    constexpr std::uint64_t ones = 0x0101010101010101U;
+    constexpr std::uint64_t tops = 0x8080808080808080U;
+    while (text.size() >= sizeof(std::uint64_t)) {
+        std::uint64_t word = 0;
+        std::memcpy(&word, text.data(), sizeof word);
+        const std::uint64_t deleted = word ^ (0x7f * ones);  // a zero byte for each DEL
+        if ((((word - 0x20 * ones) & ~word) | ((deleted - ones) & ~deleted)) & tops) return true;
+        text.remove_prefix(sizeof word);
+    }
+    return std::any_of(text.begin(), text.end(), is_control);
+}
+
 constexpr int hex_digit(char c) {
     if (is_digit(c)) return c - '0';
     if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -25,10 +42,24 @@ constexpr int hex_digit(char c) {
     return -1;
 }
 
+/// A class of bytes as a table: one look a byte.
+class CharSet {
+public:
+    constexpr explicit CharSet(std::string_view others) {
+        for (int c = 0; c < 256; ++c)
+            has_[c] = is_digit(static_cast<char>(c)) || is_alpha(static_cast<char>(c)) ||
+                      others.find(static_cast<char>(c)) != std::string_view::npos;
+    }
+    constexpr bool has(char c) const { return has_[static_cast<unsigned char>(c)]; }
+
+private:
+    std::array<bool, 256> has_{};
+};
+
 /// RFC 9110 "tchar".
+inline constexpr CharSet token_chars("!#$%&'*+-.^_`|~");
 constexpr bool is_token_char(char c) {
-    return is_digit(c) || is_alpha(c) ||
-           std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+    return token_chars.has(c);
 }
 constexpr bool is_token(std::string_view text) {
     return !text.empty() && std::all_of(text.begin(), text.end(), is_token_char);
@@ -39,7 +70,7 @@ constexpr char to_lower(char c) {
 }
 constexpr bool equals_ignoring_case(std::string_view a, std::string_view b) {
     return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
-        return to_lower(x) == to_lower(y);
+        return x == y || to_lower(x) == to_lower(y);
     });
 }
 

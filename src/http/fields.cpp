@@ -3,8 +3,7 @@
 #include "http/dispatch.hpp"
 #include "souk/id.hpp"
 
-#include <fmt/format.h>
-
+#include <cstdint>
 #include <random>
 
 namespace souk::http {
@@ -24,6 +23,11 @@ std::mt19937_64& generator() {
         return std::mt19937_64(seed);
     }();
     return engine;
+}
+
+void write_hex(char* to, std::uint64_t bits) {
+    for (int shift = 60; shift >= 0; shift -= 4)
+        *to++ = "0123456789abcdef"[(bits >> shift) & 15];
 }
 
 /// version "-" trace-id "-" parent-id "-" flags, of version 00.
@@ -55,7 +59,11 @@ std::string choose_request_id(std::string_view offered, Timestamp now) {
 std::string choose_traceparent(std::string_view offered) {
     if (is_traceparent(offered)) return std::string(offered);
     auto& random = generator();
-    return fmt::format("00-{:016x}{:016x}-{:016x}-01", random() | 1, random(), random() | 1);
+    std::string made("00-00000000000000000000000000000000-0000000000000000-01");
+    write_hex(made.data() + 3, random() | 1);
+    write_hex(made.data() + 19, random());
+    write_hex(made.data() + 36, random() | 1);
+    return made;
 }
 
 bool matches_etag(std::string_view if_none_match, std::string_view etag) {

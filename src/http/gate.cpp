@@ -42,15 +42,12 @@ std::optional<Method> method_of(std::string_view text) {
 
 /// The bytes that RFC 3986 allows in a path or query, escapes included. Some clients send [ and ]
 /// raw in a query ("filter[x]=1"); nothing reads them as structure there.
-bool is_target_char(char c, bool in_query) {
-    if (is_digit(c) || is_alpha(c)) return true;
-    if (std::string_view("-._~!$&'()*+,;=:@%/").find(c) != std::string_view::npos) return true;
-    return in_query && (c == '?' || c == '[' || c == ']');
-}
+constexpr CharSet path_chars("-._~!$&'()*+,;=:@%/");
+constexpr CharSet query_chars("-._~!$&'()*+,;=:@%/?[]");
+constexpr CharSet host_chars("-._~!$&'()*+,;=");
 
-bool is_host_char(char c) {
-    return is_digit(c) || is_alpha(c) ||
-           std::string_view("-._~!$&'()*+,;=").find(c) != std::string_view::npos;
+bool consists_of(std::string_view text, const CharSet& chars) {
+    return std::all_of(text.begin(), text.end(), [&](char c) { return chars.has(c); });
 }
 
 /// host [":" port], where an IPv6 address stands in brackets (RFC 3986, without userinfo).
@@ -64,7 +61,7 @@ bool is_authority(std::string_view text) {
             if (hex_digit(c) < 0 && c != ':' && c != '.') return false;
         ++i;
     } else {
-        while (i < text.size() && is_host_char(text[i]))
+        while (i < text.size() && host_chars.has(text[i]))
             ++i;
         if (i == 0) return false;
     }
@@ -75,12 +72,16 @@ bool is_authority(std::string_view text) {
 }
 
 bool is_utf8(std::string_view text) {
-    while (!text.empty()) {
+    for (;;) {
+        const auto is_ascii = [](char c) { return static_cast<signed char>(c) >= 0; };
+        text.remove_prefix(static_cast<std::size_t>(
+            std::find_if_not(text.begin(), text.end(), is_ascii) - text.begin()
+        ));
+        if (text.empty()) return true;
         const auto step = base::next_code_point(text);
         if (!step.valid) return false;
         text.remove_prefix(step.size);
     }
-    return true;
 }
 
 /// What is looked at across all fields of a head.
@@ -150,9 +151,9 @@ Result<void> check_field(std::string_view line, std::uint32_t& singles, Fields& 
         return bad("bad_header_name", "a header field's name is malformed");
     const auto name = line.substr(0, colon);
     const auto raw = line.substr(colon + 1);
-    for (char c : raw)
-        if (is_control(c) && c != '\t')
-            return bad("bad_header_value", "a header field's value has control bytes");
+    const auto is_bad = [](char c) { return is_control(c) && c != '\t'; };
+    if (has_control(raw) && std::any_of(raw.begin(), raw.end(), is_bad))
+        return bad("bad_header_value", "a header field's value has control bytes");
     for (std::size_t i = 0; i < single_fields.size(); ++i) {
         if (!equals_ignoring_case(name, single_fields[i])) continue;
         if (singles & (1u << i)) return bad("repeated_header", std::string(name) + " is repeated");
@@ -252,9 +253,9 @@ Result<CheckedHead> check_target(Method method, std::string_view target) {
     if (target.front() != '/') return bad("bad_target", "the target must start with a slash");
     const auto mark = target.find('?');
     const auto raw_path = target.substr(0, mark);
-    for (std::size_t i = 0; i < target.size(); ++i)
-        if (!is_target_char(target[i], i >= raw_path.size()))
-            return bad("bad_target", "the target has bytes that a URL has not");
+    if (!consists_of(raw_path, path_chars) ||
+        !consists_of(target.substr(raw_path.size()), query_chars))
+        return bad("bad_target", "the target has bytes that a URL has not");
     auto path = decode_path(raw_path);
     if (!path) return path.error();
     out.path = std::move(*path);
@@ -314,10 +315,9 @@ Result<std::string> percent_decode(std::string_view text) {
     std::string out;
     out.reserve(text.size());
     for (std::size_t i = 0; i < text.size(); ++i) {
-        if (text[i] != '%') {
-            out.push_back(text[i]);
-            continue;
-        }
+        const auto escape = std::min(text.find('%', i), text.size());
+        out.append(text, i, escape - i);
+        if ((i = escape) == text.size()) break;
         const int high = i + 2 < text.size() ? hex_digit(text[i + 1]) : -1;
         const int low = i + 2 < text.size() ? hex_digit(text[i + 2]) : -1;
         if (high < 0 || low < 0) return bad("bad_target", "a percent escape is broken");

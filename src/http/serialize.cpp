@@ -7,7 +7,6 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
-#include <iterator>
 #include <optional>
 
 namespace souk::http {
@@ -85,8 +84,14 @@ void append_field(std::string& out, std::string_view name, std::string_view valu
     out += value;
     out += "\r\n";
     // A value that a handler took from input must not start a line of its own.
+    if (!has_control(value)) return;
     for (auto i = start; i < out.size() - 2; ++i)
         if (is_control(out[i]) && out[i] != '\t') out[i] = ' ';
+}
+
+void append_number(std::string& out, std::uint64_t number) {
+    const fmt::format_int text(number);
+    out.append(text.data(), text.size());
 }
 
 bool is_ours(std::string_view name) {
@@ -106,10 +111,13 @@ bool is_ours(std::string_view name) {
 void append_framing(std::string& out, const Response& response, const WireOptions& options) {
     std::optional<std::uint64_t> length = response.body.size();
     if (response.stream) length = response.stream->length();
-    if (length)
-        fmt::format_to(std::back_inserter(out), "Content-Length: {}\r\n", *length);
-    else if (options.chunked && !options.head_only)
+    if (length) {
+        out += "Content-Length: ";
+        append_number(out, *length);
+        out += "\r\n";
+    } else if (options.chunked && !options.head_only) {
         out += "Transfer-Encoding: chunked\r\n";
+    }
 }
 
 void append_default_policy(std::string& out, const Headers& headers) {
@@ -150,13 +158,13 @@ std::string_view DateCache::at(Timestamp now) {
 
 bool write_response(std::string& out, const Response& response, const WireOptions& options) {
     out.reserve(out.size() + response.body.size() + 512);
-    fmt::format_to(
-        std::back_inserter(out),
-        "HTTP/1.1 {} {}\r\nDate: {}\r\n",
-        response.status,
-        reason(response.status),
-        options.date
-    );
+    out += "HTTP/1.1 ";
+    append_number(out, static_cast<std::uint64_t>(response.status));
+    out += ' ';
+    out += reason(response.status);
+    out += "\r\nDate: ";
+    out += options.date;
+    out += "\r\n";
     const bool bodiless = response.status == 204 || response.status == 304;
     if (!bodiless) append_framing(out, response, options);
     if (!response.content_type.empty()) append_field(out, "Content-Type", response.content_type);
