@@ -19,13 +19,11 @@ using boost::system::error_code;
 
 /// A sweep is cheap and need not be exact, but tests have limits of a few milliseconds.
 microseconds tick_of(const ServerLimits& limits) {
-    const milliseconds shortest = std::min(
-        {limits.header_timeout,
-         limits.body_timeout,
-         limits.write_timeout,
-         limits.idle_timeout,
-         limits.drain_grace}
+    milliseconds shortest = std::min(
+        {limits.header_timeout, limits.body_timeout, limits.write_timeout, limits.idle_timeout}
     );
+    // No grace needs no sweep: begin_drain() ends who is idle.
+    if (limits.drain_grace > milliseconds(0)) shortest = std::min(shortest, limits.drain_grace);
     return std::clamp<microseconds>(shortest / 4, milliseconds(2), milliseconds(500));
 }
 
