@@ -62,28 +62,37 @@ public:
         http::Arrival& arrival,
         http::Headers& response_headers
     ) override {
-        auto caller = co_await admit(route, request, response_headers);
-        if (caller && caller->signed_in() && identity_tokens_)
-            arrival.identity_token = identity_tokens_->token_of(*caller);
-        co_return caller;
+        auto caller = known_caller(request);
+        if (!caller) {
+            auto found = co_await authenticate(request);
+            caller.emplace(std::move(found));
+        }
+        // Empty, too, when the token is bad: then the address pays.
+        const std::string_view subject =
+            *caller ? std::string_view((*caller)->subject) : std::string_view();
+        auto counted = Result<void>();
+        if (route.rate_class != http::RateClass::none)
+            counted = co_await limits_.take(
+                route.rate_class, subject, request.remote_address, response_headers
+            );
+        if (!counted) co_return counted.error();
+
+        auto allowed = *caller ? authorize(route, **caller) : Result<void>(caller->error());
+        if (!allowed) {
+            if (allowed.error().kind == ErrorKind::unauthenticated)
+                response_headers.set("WWW-Authenticate", challenge(allowed.error()));
+            co_return allowed.error();
+        }
+        if (identity_tokens_ && (*caller)->signed_in())
+            arrival.identity_token = identity_tokens_->token_of(**caller);
+        co_return std::move(*caller);
     }
 
     Task<Result<Identity>> admit(
         const http::Route& route, const http::Request& request, http::Headers& response_headers
     ) override {
-        auto caller = co_await authenticate(request);
-        std::string subject;  // empty, too, when the token is bad: then the address pays
-        if (caller) subject = caller->subject;
-        auto counted = co_await limits_.take(
-            route.rate_class, subject, request.remote_address, response_headers
-        );
-        if (!counted) co_return counted.error();
-
-        auto allowed = caller ? authorize(route, *caller) : Result<void>(caller.error());
-        if (allowed) co_return caller;
-        if (allowed.error().kind == ErrorKind::unauthenticated)
-            response_headers.set("WWW-Authenticate", challenge(allowed.error()));
-        co_return allowed.error();
+        http::Arrival nothing;
+        co_return co_await admit_arrival(route, request, nothing, response_headers);
     }
 
     void finish(const http::Request& request, http::Headers& response_headers) override {
@@ -91,14 +100,22 @@ public:
     }
 
 private:
-    /// Nobody when there are no credentials; bad ones are refused even where none are needed, so
-    /// that a client learns of it.
+    /// The token's text; empty for credentials of another kind, which no token is.
+    static std::string_view token_of(const http::Request& request) {
+        if (request.headers.count("Authorization") > 1) return {};
+        return bearer_token(request.headers.get("Authorization")).value_or("");
+    }
+
+    /// Nobody when there are no credentials, or whose token was verified a moment ago: what needs
+    /// no waiting and no signature. Nothing: authenticate() knows.
+    std::optional<Result<Identity>> known_caller(const http::Request& request) const {
+        if (!request.headers.has("Authorization")) return Identity();
+        return trust_.recall(token_of(request));
+    }
+
+    /// Bad credentials are refused even where none are needed, so that a client learns of it.
     Task<Result<Identity>> authenticate(const http::Request& request) {
-        const auto count = request.headers.count("Authorization");
-        if (count == 0) co_return Identity();
-        const auto token = bearer_token(request.headers.get("Authorization"));
-        if (count > 1 || !token) co_return co_await trust_.identify("");
-        co_return co_await trust_.identify(*token);
+        return trust_.identify(token_of(request));
     }
 
     Result<void> authorize(const http::Route& route, const Identity& caller) const {

@@ -19,10 +19,24 @@ std::size_t index_of(http::RateClass rate_class) {
 }
 static_assert(static_cast<int>(http::RateClass::import_) == 3);
 
+/// "browse";r=1199;t=3 with the name in quotes.
+std::string state_of(std::string_view name, const RateDecision& decision) {
+    const fmt::format_int remaining(std::max<std::int64_t>(0, decision.remaining));
+    std::string state;
+    state.reserve(48);
+    state.append("\"").append(name).append("\";r=").append(remaining.data(), remaining.size());
+    if (decision.reset_s > 0) {
+        const fmt::format_int wait(decision.reset_s);
+        state.append(";t=").append(wait.data(), wait.size());
+    }
+    return state;
+}
+
 }  // namespace
 
 std::string network_of(std::string_view remote_address) {
     const std::string text(remote_address);
+    if (text.find(':') == std::string::npos) return text;  // spares IPv4 the look
     in6_addr address{};
     if (inet_pton(AF_INET6, text.c_str(), &address) != 1) return text;
     const auto* bytes = address.s6_addr;
@@ -35,8 +49,11 @@ std::string network_of(std::string_view remote_address) {
 }
 
 RateLimits::RateLimits(RateLimiter& limiter, const Settings& settings) : limiter_(limiter) {
-    for (std::size_t i = 0; i < names.size(); ++i)
-        per_minute_[i] = settings.integer(fmt::format("{}_per_minute", names[i]));
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        const auto limit = settings.integer(fmt::format("{}_per_minute", names[i]));
+        quotas_[i].per_minute = limit;
+        quotas_[i].policy = fmt::format("\"{}\";q={};w={}", names[i], limit, window.count());
+    }
 }
 
 Task<Result<void>> RateLimits::take(
@@ -47,19 +64,16 @@ Task<Result<void>> RateLimits::take(
 ) {
     if (rate_class == http::RateClass::none) co_return Result<void>();
     const auto name = names[index_of(rate_class)];
-    const auto limit = per_minute_[index_of(rate_class)];
-    std::string key = fmt::format("{}:{}", name, subject);
+    const Quota& quota = quotas_[index_of(rate_class)];
+    std::string key(name);
     if (subject.empty() || rate_class == http::RateClass::credentials)
-        key = fmt::format("{}:ip:{}", name, network_of(remote_address));
+        key.append(":ip:").append(network_of(remote_address));
+    else
+        key.append(":").append(subject);
 
-    const auto decision = co_await limiter_.take(key, limit, window);
-    const auto remaining = std::max<std::int64_t>(0, decision.remaining);
-    response_headers.set(
-        "RateLimit-Policy", fmt::format("\"{}\";q={};w={}", name, limit, window.count())
-    );
-    std::string state = fmt::format("\"{}\";r={}", name, remaining);
-    if (decision.reset_s > 0) state += fmt::format(";t={}", decision.reset_s);
-    response_headers.set("RateLimit", state);
+    const auto decision = co_await limiter_.take(key, quota.per_minute, window);
+    response_headers.set("RateLimit-Policy", quota.policy);
+    response_headers.set("RateLimit", state_of(name, decision));
     if (decision.allowed) co_return Result<void>();
     co_return Error(ErrorKind::rate_limited, "rate_limited", "Too many requests; wait a while.")
         .with_retry_after(std::max(1, decision.reset_s));

@@ -28,8 +28,12 @@ public:
     );
 
 private:
+    struct Quota {
+        std::int64_t per_minute = 0;
+        std::string policy;  // the field that says so
+    };
     RateLimiter& limiter_;
-    std::array<std::int64_t, 4> per_minute_;  // by RateClass
+    std::array<Quota, 4> quotas_;  // by RateClass
 };
 
 /// Whom an address stands for: an IPv4 address, or the /64 that one IPv6 host can pick from freely.

@@ -1,5 +1,6 @@
 #include "gateway/trust.hpp"
 
+#include "base/generations.hpp"
 #include "base/signal.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -26,6 +27,27 @@ Error signing_keys_away() {
     return unavailable("signing_keys_away", "Access tokens cannot be checked at the moment.");
 }
 
+constexpr std::size_t generation = 1'024;
+
+std::uint64_t next_id() {
+    static std::atomic<std::uint64_t> last = 0;
+    return ++last;
+}
+
+using VerifiedTokens = base::Generations<security::AccessClaims>;
+
+/// The tokens that this thread has verified with the keys `id`: newer ones start anew, so that a
+/// key that was withdrawn takes its tokens with it.
+VerifiedTokens& verified_with(std::uint64_t id) {
+    thread_local VerifiedTokens tokens(generation);
+    thread_local std::uint64_t owner = 0;
+    if (owner != id) {
+        tokens.clear();
+        owner = id;
+    }
+    return tokens;
+}
+
 bool is_away(const Error& error) {
     return error.kind == ErrorKind::unavailable || error.kind == ErrorKind::timeout;
 }
@@ -37,7 +59,7 @@ Trust::Trust(Executor executor, user::Api& users, Clock& clock, milliseconds rev
     , users_(users)
     , clock_(clock)
     , revocation_poll_(revocation_poll)
-    , verifier_(std::make_shared<const security::TokenVerifier>())
+    , keys_(std::make_shared<const Keys>())
     , revoked_(std::make_shared<const Sessions>())
     , revocations_as_of_(clock.steady() - memory_of_revocations)
     , keys_asked_at_(clock.steady()) {}
@@ -105,9 +127,10 @@ Task<Result<void>> Trust::load_keys() {
     std::map<std::string, std::string, std::less<>> by_kid;
     for (auto& key : *keys)
         by_kid.emplace(std::move(key.kid), std::move(key.public_key));
-    auto verifier = std::make_shared<security::TokenVerifier>();
-    verifier->set_keys(std::move(by_kid));
-    verifier_.publish(std::move(verifier));
+    auto published = std::make_shared<Keys>();
+    published->verifier.set_keys(std::move(by_kid));
+    published->id = next_id();
+    keys_.publish(std::move(published));
     has_keys_ = true;
     co_return Result<void>();
 }
@@ -163,15 +186,26 @@ bool Trust::claim_key_reload() {
 }
 
 Task<Result<Identity>> Trust::identify(std::string_view token) {
-    if (!verifier_.read().knows_header_of(token) && claim_key_reload()) {
+    if (!keys_.read().verifier.knows_header_of(token) && claim_key_reload()) {
         auto loaded = co_await load_keys();
         if (!loaded) log_.warn("signing keys are out of reach", {{"code", loaded.error().code}});
     }
     if (!has_keys_) co_return signing_keys_away();
-    auto claims = verifier_.read().verify(token, clock_.now());
+    const Keys& keys = keys_.read();
+    auto claims = keys.verifier.verify(token, clock_.now());
     if (!claims) co_return invalid_token();
-    if (revoked_.read().contains(claims->identity.session)) co_return invalid_token();
-    co_return std::move(claims->identity);
+    co_return unless_revoked(verified_with(keys.id).put(token, std::move(*claims)));
+}
+
+std::optional<Result<Identity>> Trust::recall(std::string_view token) const {
+    const auto* claims = verified_with(keys_.read().id).find(token);
+    if (claims == nullptr || clock_.now() >= claims->expires_at) return std::nullopt;
+    return unless_revoked(*claims);
+}
+
+Result<Identity> Trust::unless_revoked(const security::AccessClaims& claims) const {
+    if (revoked_.read().contains(claims.identity.session)) return invalid_token();
+    return claims.identity;
 }
 
 microseconds Trust::staleness() const {

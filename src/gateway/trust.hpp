@@ -13,8 +13,10 @@
 #include <boost/asio/cancellation_signal.hpp>
 
 #include <atomic>
+#include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -39,6 +41,9 @@ public:
     /// second. Errors: `unauthenticated` "invalid_token", the same for every fault of the token;
     /// `unavailable` "signing_keys_away" as long as no key is known.
     Task<Result<Identity>> identify(std::string_view token);
+    /// What identify() would say of a token that this thread has verified a moment ago, without
+    /// its signature, which costs twenty times the rest of a request. Nothing for all others.
+    std::optional<Result<Identity>> recall(std::string_view token) const;
 
     /// Whether keys and revocations were read once: until then nobody can be identified.
     bool is_informed() const { return informed_; }
@@ -51,6 +56,12 @@ private:
     };
     using Sessions = std::unordered_set<std::string, StringHash, std::equal_to<>>;
 
+    struct Keys {
+        security::TokenVerifier verifier;
+        std::uint64_t id = 0;  // no other keys of this process ever have it
+    };
+
+    Result<Identity> unless_revoked(const security::AccessClaims& claims) const;
     Task<Result<void>> load_all();
     Task<Result<void>> load_keys();
     Task<Result<void>> load_revocations();
@@ -69,7 +80,7 @@ private:
     Logger log_{"gateway"};
 
     // Read by all threads.
-    Published<security::TokenVerifier> verifier_;
+    Published<Keys> keys_;
     Published<Sessions> revoked_;
     std::atomic<SteadyTime> revocations_as_of_;
     std::atomic<SteadyTime> keys_asked_at_;

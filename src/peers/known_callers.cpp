@@ -18,27 +18,20 @@ KnownCallers::KnownCallers(security::InternalVerifier verifier)
     : verifier_(std::move(verifier)), id_(next_id()) {}
 
 Result<Identity> KnownCallers::identify(std::string_view token, Timestamp now) const {
-    Cache& known = cache();
-    for (const Callers* callers : {&known.young, &known.old}) {
-        const auto found = callers->find(token);
-        if (found != callers->end() && now < found->second.expires_at)
-            return found->second.identity;
-    }
+    Callers& known = callers();
+    const auto* verified = known.find(token);
+    if (verified != nullptr && now < verified->expires_at) return verified->identity;
     auto claims = verifier_.verify(token, now);
     if (!claims) return claims.error();
-    if (known.young.size() >= generation) {
-        known.old = std::move(known.young);
-        known.young.clear();
-    }
-    return known.young.insert_or_assign(std::string(token), std::move(*claims))
-        .first->second.identity;
+    return known.put(token, std::move(*claims)).identity;
 }
 
-KnownCallers::Cache& KnownCallers::cache() const {
-    thread_local Cache mine;
-    if (mine.owner != id_) {
-        mine = Cache();
-        mine.owner = id_;
+KnownCallers::Callers& KnownCallers::callers() const {
+    thread_local Callers mine(generation);
+    thread_local std::uint64_t owner = 0;
+    if (owner != id_) {
+        mine.clear();
+        owner = id_;
     }
     return mine;
 }
