@@ -6,7 +6,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/beast/core/buffers_to_string.hpp>
+#include <boost/asio/redirect_error.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/message.hpp>
 #include <boost/beast/http/parser.hpp>
@@ -61,14 +61,12 @@ Answer read_answer(const std::string& name) {
 
 Task<void> converse(Socket socket, const Answer& answer) {
     boost::beast::flat_buffer buffer;
-    try {
-        for (;;) {
-            http::request<http::string_body> request;
-            co_await http::async_read(socket, buffer, request, awaiting);
-            co_await http::async_write(socket, answer, awaiting);
-        }
-    } catch (const boost::system::system_error&) {
-        // The other side has gone.
+    boost::system::error_code gone;
+    auto token = asio::redirect_error(awaiting, gone);
+    while (!gone) {
+        http::request<http::string_body> request;
+        co_await http::async_read(socket, buffer, request, token);
+        if (!gone) co_await http::async_write(socket, answer, token);
     }
 }
 
@@ -86,12 +84,14 @@ int run(const Arguments& arguments) {
     std::vector<std::unique_ptr<asio::io_context>> contexts;
     std::vector<std::thread> threads;
     std::uint16_t port = 0;
-    for (std::uint64_t i = 0; i < arguments.count("--threads", 2); ++i) {
+    const std::uint64_t count = arguments.count("--threads", 2);
+    for (std::uint64_t i = 0; i < count; ++i) {
         asio::io_context& context = *contexts.emplace_back(std::make_unique<asio::io_context>(1));
         Acceptor acceptor = listen(context, port);
         port = acceptor.local_endpoint().port();
         asio::co_spawn(context.get_executor(), accept(std::move(acceptor), answer), asio::detached);
     }
+    threads.reserve(contexts.size());
     for (const auto& context : contexts)
         threads.emplace_back([&context] { context->run(); });
     announce_and_wait(port);

@@ -10,6 +10,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/experimental/channel.hpp>
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
+#include <boost/asio/redirect_error.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/message.hpp>
 #include <boost/beast/http/read.hpp>
@@ -35,7 +36,7 @@ namespace {
 constexpr const char* usage =
     R"(usage: bench_beast_libpq --database URL --query-file FILE --ids FILE [option value]...
 Answers each request with a page of products.
-  --database     postgresql://...
+  --database     postgresql://...; PGPASSWORD keeps the password off the command line
   --query-file   the shop's SQL for a list: $1 and $2 are the position behind which the page begins
                  (created_at, id), $3 how many rows
   --ids          positions, created_at and id with a tab between them, a line each; a request takes
@@ -169,18 +170,20 @@ private:
 
     Task<void> converse(Socket socket) {
         boost::beast::flat_buffer buffer;
+        boost::system::error_code gone;
+        auto token = asio::redirect_error(awaiting, gone);
         try {
             for (;;) {
                 http::request<http::string_body> request;
-                co_await http::async_read(socket, buffer, request, awaiting);
+                co_await http::async_read(socket, buffer, request, token);
+                if (gone) co_return;
                 http::response<http::string_body> answer(http::status::ok, 11);
                 answer.set(http::field::content_type, "application/json");
                 answer.body() = co_await page();
                 answer.prepare_payload();
-                co_await http::async_write(socket, answer, awaiting);
+                co_await http::async_write(socket, answer, token);
+                if (gone) co_return;
             }
-        } catch (const boost::system::system_error&) {
-            // The client has gone.
         } catch (const std::exception& error) {
             // The client sees its connection break: a fault of the measurement.
             fmt::print(stderr, "bench_beast_libpq: {}\n", error.what());
@@ -217,6 +220,7 @@ int run(const Arguments& arguments) {
         port = servers.back()->open(port);
     }
     std::vector<std::thread> running;
+    running.reserve(threads);
     for (const auto& server : servers)
         running.emplace_back([&server] { server->run(); });
     announce_and_wait(port);

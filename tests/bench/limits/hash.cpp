@@ -48,6 +48,7 @@ int run(const Arguments& arguments) {
     const Nanoseconds end = start + static_cast<Nanoseconds>(seconds * 1e9);
     {
         std::vector<std::jthread> workers;
+        workers.reserve(threads);
         for (double& mine : done)
             workers.emplace_back([&mine, start, end] { mine = hash_until(start, end); });
     }
