@@ -8,9 +8,9 @@ import { load, writeRequests } from './load.mjs';
 import { attempt, keep } from './measure.mjs';
 import { cpuOf } from './observe.mjs';
 
-const busyConnections = 32;
+export const busyConnections = 64;
 const calmConnections = 16;
-const calmRate = 800;
+export const calmRate = 800;
 
 export const edgeRequests = ['product', 'list', 'me'];
 export const edgeWays = ['whole', 'direct', 'gateway', 'gateway-tls'];

@@ -34,7 +34,20 @@ export function cpuByThread(pid) {
     return out;
 }
 
-export function descendantsOf(pid) {
+/// Microseconds that ended children of a process had run.
+function endedOf(pid) {
+    const stat = tryRead(`/proc/${pid}/stat`);
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    const ticksPerSecond = 100; // USER_HZ, the same on all of Linux' platforms that we run on
+    return ((Number(fields[13] ?? 0) + Number(fields[14] ?? 0)) / ticksPerSecond) * 1e6;
+}
+
+/// Of a process and all below it, those that have ended included.
+export function cpuOfTree(pid) {
+    return descendantsOf(pid).reduce((sum, one) => sum + cpuOf(one) + endedOf(one), 0);
+}
+
+function descendantsOf(pid) {
     const children = tasksOf(pid).flatMap((id) =>
         tryRead(`/proc/${pid}/task/${id}/children`).split(' ').filter((one) => one !== ''));
     return [Number(pid), ...children.flatMap((one) => descendantsOf(one))];

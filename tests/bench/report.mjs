@@ -26,7 +26,7 @@ const of = (all, wanted) => all.filter((one) => Object.entries(wanted).every(([k
 /// Ratios round by round, since what else the machine does meets both of a round alike.
 function ratios(ours, theirs, field) {
     const pairs = ours.map((one) => [one, theirs.find((other) => other.round === one.round)]);
-    return spread(pairs.filter(([, other]) => other).map(([one, other]) => one[field] / other[field]));
+    return spread(pairs.filter(([, other]) => other).map(([one, other]) => (other.cannot ? 0 : one[field] / other[field])));
 }
 
 function closedRow(all, row, stack) {
@@ -56,6 +56,7 @@ function openRow(all, row, stack) {
         at_rate: mine[0].at_rate,
         p99_us: spread(mine.map((one) => one.p99_us)),
         limit_p99_us: spread(theirs.map((one) => one.p99_us)),
+        limit_cannot: theirs.some((one) => one.cannot),
         ratio: ratios(mine, theirs, 'p99_us'),
     };
 }

@@ -23,7 +23,7 @@ const usage = `make bench ARGS='...'
   --only REGEX      only what matches: ${workloads.map((one) => one.name).join(' ')}
                     paid replay edge start size
   --rounds N        of each measurement (3)
-  --seconds S       a measurement (1.5)
+  --seconds S       a measurement (1)
   --quick           to see that it works: one round of 1 s; no figures to believe
   --json            the results instead of the table
   --strict          exit 1 when a target is missed
@@ -54,7 +54,7 @@ function optionsOf(argv) {
     const stacks = values.stack.split(',');
     for (const one of stacks)
         if (!stackNames.includes(one)) throw new Fault(`--stack: no '${one}'; there are: ${stackNames.join(', ')}`);
-    const seconds = number('seconds', values.quick ? 1 : 1.5);
+    const seconds = number('seconds', 1);
     return { ...values, stacks, only: new RegExp(values.only), rounds: Math.round(number('rounds', values.quick ? 1 : 3)), seconds };
 }
 
@@ -110,6 +110,12 @@ function estimate({ stacks, rounds, seconds, only }) {
 function machine() {
     const [cpu] = cpus();
     return { cpu: cpu.model.trim(), cores: cpus().length, memory_gib: Math.round(totalmem() / 2 ** 30), kernel: release(), node: process.version };
+}
+
+async function versionOf({ sandbox, souk }) {
+    const version = (await sandbox.run([souk, 'version'])).stdout.trim();
+    const commit = await sandbox.run(['git', '-C', root, 'describe', '--always', '--dirty'], { check: false });
+    return commit.code === 0 ? `${version} (${commit.stdout.trim()})` : version;
 }
 
 // --- the stacks ---
@@ -223,12 +229,13 @@ async function main() {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
         process.on(signal, async () => {
             context.say('stopping, and removing what was made');
+            context.say = () => {};
             await context.sandbox.end();
             process.exit(130);
         });
     context.say(`about ${Math.max(1, Math.round(context.planned / 60))} min; all of it is in ${context.sandbox.dir}, which goes at the end`);
     try {
-        const version = (await context.sandbox.run([context.souk, 'version'])).stdout.trim();
+        const version = await versionOf(context);
         await measureAll(context);
         process.exitCode = finish(context, options, version);
     } finally {

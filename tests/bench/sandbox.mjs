@@ -46,6 +46,8 @@ export class Sandbox {
         this.dir = mkdtempSync(join(tmpdir(), 'souk-bench.'));
         chmodSync(this.dir, 0o711); // as root the servers are other users
         this.children = new Set();
+        this.ending = false;
+        process.env.TMPDIR = this.dir; // whatever else is made on the way goes with it
         this.port = firstPort + Math.floor(Math.random() * portCount);
         this.guard = spawn('bash', ['-c', guardScript, 'guard', this.dir, this.services], {
             detached: true,
@@ -73,6 +75,7 @@ export class Sandbox {
     /// A process that runs until stop(); its output is in NAME.log. `answers`: its first line on
     /// stdout, as JSON, is awaited by said().
     start(name, argv, { env = {}, answers = false } = {}) {
+        this.refuseAtEnd();
         const log = openSync(this.path(`${name}.log`), 'w');
         const child = spawn('setpriv', ['--pdeathsig', 'KILL', ...argv], {
             env: { ...cleanEnvironment(), ...env },
@@ -118,11 +121,16 @@ export class Sandbox {
     }
 
     /// Runs a command to its end: {code, stdout, stderr}; with `check` a failure is a Fault.
-    async run(argv, { env = {}, check = true, input } = {}) {
+    async run(argv, { env = {}, check = true } = {}) {
+        this.refuseAtEnd();
+        return this.execute(argv, env, check);
+    }
+
+    async execute(argv, env, check) {
         const child = spawn(argv[0], argv.slice(1), {
             env: { ...cleanEnvironment(), ...env },
             detached: true,
-            stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+            stdio: ['ignore', 'pipe', 'pipe'],
         });
         const running = { name: argv[0], child, gone: false };
         this.children.add(running);
@@ -130,7 +138,6 @@ export class Sandbox {
         let stderr = '';
         child.stdout.on('data', (piece) => (stdout += piece));
         child.stderr.on('data', (piece) => (stderr += piece));
-        child.stdin?.end(input);
         running.ended = new Promise((done) => {
             child.once('error', (error) => {
                 stderr += error.message;
@@ -141,13 +148,19 @@ export class Sandbox {
         const code = await running.ended;
         running.gone = true;
         this.children.delete(running);
-        if (check && code !== 0) throw new Fault(`${argv.slice(0, 3).join(' ')} failed (${code}): ${stderr.trim() || stdout.trim()}`);
+        if (check && code !== 0)
+            throw new Fault(`${argv.slice(0, 3).join(' ')} failed (${code}): ${stderr.trim() || stdout.trim()}`);
         return { code, stdout, stderr };
     }
 
+    refuseAtEnd() {
+        if (this.ending) throw new Fault('the run was stopped');
+    }
+
     async end() {
+        this.ending = true;
         await Promise.all([...this.children].map((one) => this.stop(one)));
-        if (this.servicesRun) await this.run([this.services, 'remove', this.path('services')], { check: false });
+        if (this.servicesRun) await this.execute([this.services, 'remove', this.path('services')], {}, false);
         rmSync(this.dir, { recursive: true, force: true });
         this.guard.stdin.end();
     }

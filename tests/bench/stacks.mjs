@@ -3,7 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { cpuOf, descendantsOf, metricsOf, pssOf, total } from './observe.mjs';
+import { cpuOf, cpuOfTree, metricsOf, pssOf, total } from './observe.mjs';
 import { Fault, sleep } from './sandbox.mjs';
 
 export const stackNames = ['embedded', 'servers', 'split'];
@@ -174,6 +174,6 @@ export async function startServers(sandbox) {
     const shopEnv = Object.fromEntries(Object.entries(env).filter(([name]) => name !== 'SOUK_POSTGRES_ADMIN_URL'));
     const pid = (name) => Number(readFileSync(join(dir, `${name}.pid`), 'utf8').split(' ')[0]);
     const cpu = () => Object.fromEntries(['postgres', 'redis', 'rabbitmq'].map((name) =>
-        [name, descendantsOf(pid(name)).reduce((sum, one) => sum + cpuOf(one), 0)]));
+        [name, cpuOfTree(pid(name))]));
     return { env: shopEnv, admin: env.SOUK_POSTGRES_ADMIN_URL, file: join(dir, 'env'), cpu };
 }

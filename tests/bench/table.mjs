@@ -1,7 +1,10 @@
 // results.json for people.
+import { busyConnections, calmRate } from './edge.mjs';
+
 const count = (value) => (value === undefined ? '' : Math.round(value).toLocaleString('en'));
 const short = (value) => (value === undefined ? '' : value >= 100 ? value.toFixed(0) : value.toFixed(2));
-const ranged = (range) => (range ? `${short(range.median)} (${short(range.min)}-${short(range.max)})` : '');
+const between = (range) => (range.rounds > 1 ? `(${short(range.min)}-${short(range.max)})` : '');
+const ranged = (range) => (range ? `${short(range.median)} ${between(range)}`.trim() : '');
 const us = (value) => (value === undefined ? '' : value >= 10_000 ? `${(value / 1000).toFixed(0)} ms` : `${value.toFixed(0)} µs`);
 const summed = (parts) => (parts ? Object.values(parts).reduce((sum, one) => sum + one, 0) : undefined);
 
@@ -25,7 +28,7 @@ function closedTable(closed) {
 function openTable(open) {
     const head = ['p99, open loop', 'stack', 'at rate', 'souk', 'limit', 'is', 'ratio (range)'];
     return table(head, open.map((one) => [
-        one.title, one.stack, count(one.at_rate), us(one.p99_us.median), us(one.limit_p99_us?.median), one.limit ?? 'none', ranged(one.ratio),
+        one.title, one.stack, count(one.at_rate), us(one.p99_us.median), one.limit_cannot ? 'cannot' : us(one.limit_p99_us?.median), one.limit ?? 'none', ranged(one.ratio),
     ]), 2);
 }
 
@@ -33,14 +36,14 @@ function targetTable(targets) {
     const head = ['', 'target', 'found', '(range)', 'asked'];
     return table(head, targets.map((one) => [
         one.held ? 'held' : 'MISSED', one.name, `${short(one.ratio)}${one.unit ? ` ${one.unit}` : ''}`,
-        one.range.rounds > 1 ? `(${short(one.range.min)}-${short(one.range.max)})` : '', `${one.at_most ? '<=' : '>='} ${one.target}`,
+        between(one.range), `${one.at_most ? '<=' : '>='} ${one.target}`,
     ]), 2);
 }
 
 function edgeTable(edge) {
     return edge.map(({ request, loop, ways }) => {
         const closed = loop === 'closed';
-        const head = [`GET ${request}, ${closed ? '32 connections' : '800/s'}`, closed ? 'requests/s' : 'p50', 'of whole', 'p99', 'CPU', 'by process'];
+        const head = [`GET ${request}, ${closed ? `${busyConnections} connections` : `${calmRate}/s`}`, closed ? 'requests/s' : 'p50', 'of whole', 'p99', 'CPU', 'by process'];
         return table(head, Object.entries(ways).map(([way, one]) => [
             way, closed ? count(one.rate) : us(one.p50_us), ranged(one.of_whole), us(one.p99_us), us(summed(one.cpu_us)),
             Object.entries(one.cpu_us).map(([role, value]) => `${role} ${value.toFixed(0)}`).join(' + '),
@@ -66,7 +69,7 @@ export function asText(results) {
     const { machine, options, summary, targets, missing, notes } = results;
     const parts = [
         `souk ${results.souk}; ${machine.cpu}, ${machine.cores} cores shared with the load; ${options.rounds} rounds of ${options.seconds} s;`
-            + ` took ${Math.round(results.seconds / 60)} min.\nRatios are of medians' rounds to the limit beside it; CPU is a request's, of all its processes.`,
+            + ` took ${(results.seconds / 60).toFixed(1)} min.\nA ratio is made within a round, to the limit measured beside it there; shown are medians (range of the rounds).\nCPU is a request's: all of the shop's processes, and the servers'. MiB is the PSS of the shop's processes.`,
     ];
     if (summary.closed.length > 0) parts.push(closedTable(summary.closed));
     if (summary.open.length > 0) parts.push(openTable(summary.open));
