@@ -1,9 +1,11 @@
 // What one order of the shop leaves behind, table by table, and the check that an order of pgbench's
 // leaves the same: a limit that did less than the shop would be none.
-import { pgbench, sql } from './pgbench.mjs';
+import { perform, sql } from './pgbench.mjs';
 
 const orders = 20;
 const clients = 4;
+// Of the history of a shop, so that plans are made for tables with rows; an empty one is read whole.
+const history = 2000;
 
 // What a table is counted by, so that a lost UPDATE is noticed too.
 /// After the answer 201, before any relay or consumer.
@@ -76,7 +78,7 @@ async function commitsOf(services, database) {
 export async function checkRows(services, database, { leaves, commits, script, variables }) {
     const before = await commitsOf(services, database);
     const count = orders / clients;
-    await pgbench(services, database, { clients, count, script, variables });
+    await perform(services, database, { clients, count, script, variables });
     const made = (await commitsOf(services, database)) - before;
     // More may be: PostgreSQL's own, of autovacuum.
     if (made < orders * commits)
@@ -86,7 +88,14 @@ export async function checkRows(services, database, { leaves, commits, script, v
     await compare(read, leaves, orders);
 }
 
-/// The same of a shop's own databases, in which so many orders were placed and nothing else: that
+/// A shop that has sold before.
+export async function fill(services, database, { script, variables }) {
+    const count = history / clients;
+    await perform(services, database, { clients, count, script, variables, lazy: true });
+    await sql(services, database, 'VACUUM ANALYZE;');
+}
+
+/// What checkRows() does, of a shop's own databases, in which so many orders were placed and nothing else: that
 /// what is expected here is what the shop does.
 export async function checkShop(services, leaves, count) {
     const read = async (table, columns) => {

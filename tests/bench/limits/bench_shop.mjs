@@ -67,14 +67,19 @@ INSERT INTO shop_product.stock (product_id, received, available, held, sold)
 SELECT id, 1000000000, 1000000000, 0, 0 FROM shop_product.products;
 INSERT INTO shop_order.bus_lease VALUES ('relay/order', 'apksKrhZ8ffL6p_x', 1, 0);
 INSERT INTO shop_payment.bus_lease VALUES ('relay/payment', 'apksKrhZ8ffL6p_x', 1, 0);
-VACUUM ANALYZE;
+VACUUM ANALYZE shop_user.users, shop_product.products, shop_product.stock;
 `;
 
 /// The triggers' functions find their tables by the search path; the scripts name the schema. The costs
-/// are those of the shop's sessions (src/database/postgres).
+/// are those of the shop's sessions (src/database/postgres). Plans are made once: the shop's statements
+/// get generic ones after five executions, and a run shall not be the warming of its connections.
 export async function createShop(services, database) {
     const path = modules.map((module) => `shop_${module}`).join(', ');
-    const sessions = [`search_path TO ${path}`, 'random_page_cost TO 1.1'];
+    const sessions = [
+        `search_path TO ${path}`,
+        'random_page_cost TO 1.1',
+        'plan_cache_mode TO force_generic_plan',
+    ];
     const settings = sessions.map((setting) => `ALTER DATABASE ${database} SET ${setting};`);
     await sql(services, undefined, settings.join('\n'));
     await sql(services, database, `${await schemas()}\nRESET search_path;\n${rows}`);

@@ -57,7 +57,7 @@ function execute(command, args, env, input) {
         child.on('close', (code) => {
             const errors = Buffer.concat(err).toString();
             if (code !== 0) reject(new Error(`${command} failed (${code}): ${errors.trim()}`));
-            else resolve(Buffer.concat(out).toString());
+            else resolve({ out: Buffer.concat(out).toString(), err: errors });
         });
         child.stdin.on('error', () => {}); // it has ended: `close` says why
         child.stdin.end(input ?? '');
@@ -67,7 +67,7 @@ function execute(command, args, env, input) {
 /// Unaligned rows of tab-separated values.
 export async function sql(services, database, text) {
     const args = ['-X', '-q', '-A', '-t', '-F', '\t', '-v', 'ON_ERROR_STOP=1'];
-    const out = await execute('psql', args, environment(services, database), text);
+    const { out } = await execute('psql', args, environment(services, database), text);
     return out.split('\n').filter((line) => line !== '').map((line) => line.split('\t'));
 }
 
@@ -85,15 +85,26 @@ export async function initialize(services, database, scale) {
     await execute('pgbench', args, environment(services, database));
 }
 
-function parsed(report) {
-    const number = (pattern) => Number(pattern.exec(report)?.[1] ?? Number.NaN);
-    const failed = number(/^number of failed transactions: (\d+)/m);
-    if (failed > 0) throw new Error(`pgbench: ${failed} transactions failed`);
-    return {
-        transactions: number(/^number of transactions actually processed: (\d+)/m),
-        rate: number(/^tps = ([\d.]+)/m),
-        latency_ms: number(/^latency average = ([\d.]+) ms/m),
-    };
+// The seconds of a run after those in which connections prepare and caches fill: from the progress
+// that pgbench reports once a second, "progress: 3.0 s, 812.9 tps, lat 4.9 ms stddev 1.2, 0 failed".
+function parsed({ out, err }, warm) {
+    const failed = Number(/^number of failed transactions: (\d+)/m.exec(out)?.[1]);
+    if (failed !== 0) throw new Error(`pgbench: ${failed} transactions failed`);
+    let before = 0;
+    let seconds = 0;
+    let transactions = 0;
+    let waited_ms = 0;
+    for (const line of err.matchAll(/^progress: ([\d.]+) s, ([\d.]+) tps, lat ([\d.]+) ms/gm)) {
+        const [at, tps, latency] = line.slice(1).map(Number);
+        const length = at - before;
+        before = at;
+        if (at < warm + 0.5 || length < 0.5) continue;
+        seconds += length;
+        transactions += tps * length;
+        waited_ms += tps * length * latency;
+    }
+    const rate = transactions / seconds;
+    return { rate, latency_ms: waited_ms / transactions, transactions: Math.round(transactions) };
 }
 
 // A line of --log: client, number, microseconds (from when it was due, with --rate), script, ...
@@ -109,25 +120,47 @@ async function percentiles(folder) {
     return { p50_us: at(0.5), p90_us: at(0.9), p99_us: at(0.99), max_us: at(1) };
 }
 
-/// One run: {rate, clients, latency_ms, transactions}, with --rate also percentiles, counted from
-/// when a transaction was due. `count` (transactions a client) takes the place of `seconds`.
-export async function pgbench(services, database, options) {
-    const { clients, seconds, count, rate, script, variables = {} } = options;
+function commonArguments(clients, variables) {
+    const args = ['-n', '-M', 'prepared', '-c', String(clients)];
+    args.push('-j', String(Math.min(clients, threads)));
+    for (const [name, value] of Object.entries(variables)) args.push('-D', `${name}=${value}`);
+    return args;
+}
+
+async function work(folder, script) {
+    if (script === undefined) return ['-S'];
+    const file = join(folder, 'script.sql');
+    await writeFile(file, script);
+    return ['-f', file];
+}
+
+/// A number of transactions in each client, not measured; those of `lazy` clients need not be durable.
+export async function perform(services, database, options) {
+    const { clients, count, script, variables, lazy = false } = options;
+    const env = environment(services, database);
+    if (lazy) env.PGOPTIONS = '-c synchronous_commit=off';
     const folder = await mkdtemp(join(tmpdir(), 'souk-pgbench.'));
     try {
-        const args = ['-n', '-M', 'prepared', '-c', String(clients)];
-        args.push('-j', String(Math.min(clients, threads)));
-        args.push(...(count ? ['-t', String(count)] : ['-T', String(Math.ceil(seconds))]));
-        for (const [name, value] of Object.entries(variables)) args.push('-D', `${name}=${value}`);
+        const args = [...commonArguments(clients, variables), '-t', String(count)];
+        args.push(...(await work(folder, script)));
+        await execute('pgbench', args, env);
+    } finally {
+        await rm(folder, { recursive: true });
+    }
+}
+
+/// One run: {rate, clients, latency_ms, transactions} of so many seconds after `warm`; with --rate also
+/// percentiles of all of it, counted from when a transaction was due.
+export async function pgbench(services, database, options) {
+    const { clients, seconds, warm = 1, rate, script, variables = {} } = options;
+    const folder = await mkdtemp(join(tmpdir(), 'souk-pgbench.'));
+    try {
+        const args = [...commonArguments(clients, variables)];
+        args.push('-P', '1', '-T', String(warm + Math.ceil(seconds)));
         if (rate) args.push('-R', String(rate), '--log', `--log-prefix=${join(folder, 'log')}`);
-        if (script === undefined) {
-            args.push('-S');
-        } else {
-            const file = join(folder, 'script.sql');
-            await writeFile(file, script);
-            args.push('-f', file);
-        }
-        const report = parsed(await execute('pgbench', args, environment(services, database)));
+        args.push(...(await work(folder, script)));
+        const said = await execute('pgbench', args, environment(services, database));
+        const report = parsed(said, warm);
         return { ...report, clients, ...(rate ? await percentiles(folder) : {}) };
     } finally {
         await rm(folder, { recursive: true });

@@ -8,7 +8,7 @@
 \set now 1795467900000000 + :k
 \set lease :now + 30000000
 -- An order's number for people says nothing about its neighbours; the multiplier is prime to 10^10.
-\set number 10000000000 + (:k * 618033989) % 10000000000
+\set number 10000000000 + :k % 10000000000 * 618033989 % 10000000000
 \set user random(100000000, 100000999)
 {{draws}}
 

@@ -17,6 +17,7 @@ import { createShop, rendered, texts } from './bench_shop.mjs';
 import {
     checkRows,
     checkShop,
+    fill,
     placedCommits,
     placedRows,
     sagaCommits,
@@ -85,6 +86,7 @@ function orderLimit({ name, why, lines, file, leaves, commits }) {
             script = await rendered(file, lines);
             await createShop(services, database);
             await checkRows(services, database, { leaves, commits, ...work() });
+            await fill(services, database, work());
         },
     });
 }
