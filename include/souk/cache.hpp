@@ -45,10 +45,15 @@ public:
     );
     /// Gives the lease back without a value, so that the next one need not wait for its end.
     virtual Task<void> abandon(std::string_view key, std::uint64_t lease);
+
+    /// The part of it in this process's memory, which others' put() and erase() reach but their
+    /// fill() does not: for values that live too short to ask a server for. Lives as long as this.
+    virtual Cache& nearby() { return *this; }
 };
 
-/// Cache-aside without stampedes: a missing key is loaded once at a time in this process, and as a
-/// rule once among all that share the cache. One object for all readers of some keys; any thread.
+/// Cache-aside without stampedes: a missing key is loaded once at a time in this process, and, when
+/// it is kept for longer than two seconds, as a rule once among all that share the cache. One
+/// object for all readers of some keys; any thread.
 class ReadThrough {
 public:
     using Load = std::function<Task<Result<std::string>>()>;

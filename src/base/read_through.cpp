@@ -32,6 +32,9 @@ constexpr milliseconds first_look_again{5};
 constexpr milliseconds patience{150};
 // After a process that died while it loaded.
 constexpr milliseconds lease_ttl{2000};
+// To look for a value in a server, to take the lease there and to fill it costs more than a load or
+// two more in such a time, so each process keeps these for itself.
+constexpr milliseconds short_lived{2000};
 
 std::mt19937_64& randomness() {
     thread_local std::mt19937_64 engine{std::random_device{}()};
@@ -86,7 +89,7 @@ struct ReadThrough::State {
         const std::string& key, milliseconds ttl, Deadline deadline, const Load& load
     );
     /// Looks again until there is a value or a lease, or it is time to do without.
-    Task<CacheLookup> look_up(const std::string& key, Deadline deadline);
+    Task<CacheLookup> look_up(Cache& where, const std::string& key, Deadline deadline);
 
     Cache& cache;
     Clock& clock;
@@ -153,11 +156,13 @@ ReadThrough::State::Seat ReadThrough::State::take_seat(
     return Seat(found->second, false, std::prev(waiting.end()));
 }
 
-Task<CacheLookup> ReadThrough::State::look_up(const std::string& key, Deadline deadline) {
+Task<CacheLookup> ReadThrough::State::look_up(
+    Cache& where, const std::string& key, Deadline deadline
+) {
     milliseconds waited{0};
     milliseconds pause = first_look_again;
     for (;;) {
-        auto found = co_await cache.lookup(key, lease_ttl);
+        auto found = co_await where.lookup(key, lease_ttl);
         if (!found.being_filled || waited >= patience) co_return found;
         if (deadline.remaining(clock) <= pause) co_return found;
         co_await clock.sleep(jittered(pause));
@@ -169,14 +174,15 @@ Task<CacheLookup> ReadThrough::State::look_up(const std::string& key, Deadline d
 Task<Result<std::string>> ReadThrough::State::cached_or_load(
     const std::string& key, milliseconds ttl, Deadline deadline, const Load& load
 ) {
-    auto found = co_await look_up(key, deadline);
+    Cache& where = ttl <= short_lived ? cache.nearby() : cache;
+    auto found = co_await look_up(where, key, deadline);
     if (found.value) co_return std::move(*found.value);
     auto loaded = co_await load();
     if (found.lease == 0) co_return loaded;
     if (loaded) {
-        co_await cache.fill(key, found.lease, *loaded, jittered(ttl));
+        co_await where.fill(key, found.lease, *loaded, jittered(ttl));
     } else {
-        co_await cache.abandon(key, found.lease);
+        co_await where.abandon(key, found.lease);
     }
     co_return loaded;
 }
@@ -216,7 +222,7 @@ Task<Result<std::string>> ReadThrough::read(
 ) {
     Executor executor = co_await this_executor();
     for (;;) {
-        auto value = co_await state_->cache.get(key);
+        auto value = co_await state_->cache.nearby().get(key);
         if (value) co_return std::move(*value);
         auto seat = state_->take_seat(key, executor);
         if (seat.leads) {

@@ -172,10 +172,45 @@ Task<void> RedisCache::State::tell_one(std::string key, std::uint64_t number) {
     unheard_count = unheard.size();
 }
 
+/// The tier alone. The ticket is the lease: a key that was written since, here or elsewhere, and a
+/// tier that no longer hears of writes, take nothing in.
+class RedisCache::Nearby final : public Cache {
+public:
+    Nearby(RedisCache& all, State& state) : all_(all), state_(state) {}
+
+    Task<std::optional<std::string>> get(std::string_view key) override {
+        auto value = state_.tier.get(key, state_.clock.steady());
+        if (value) state_.in_tier.hits.add();
+        co_return value;
+    }
+    Task<void> put(std::string_view key, std::string value, milliseconds ttl) override {
+        return all_.put(key, std::move(value), ttl);
+    }
+    Task<void> erase(std::string_view key) override { return all_.erase(key); }
+
+    Task<CacheLookup> lookup(std::string_view key, milliseconds) override {
+        CacheLookup result(state_.tier.get(key, state_.clock.steady()));
+        if (!result.value) result.lease = state_.tier.ticket(key);
+        (result.value ? state_.in_tier.hits : state_.in_tier.misses).add();
+        co_return result;
+    }
+    Task<void> fill(std::string_view key, std::uint64_t lease, std::string value, milliseconds ttl)
+        override {
+        const SteadyTime expires = state_.clock.steady() + std::min(ttl, longest_in_tier);
+        if (lease != 0) state_.tier.put(key, lease, std::move(value), expires);
+        co_return;
+    }
+
+private:
+    RedisCache& all_;
+    State& state_;
+};
+
 RedisCache::RedisCache(
     Clock& clock, Metrics& metrics, std::string prefix, std::size_t tier_bytes, Executor home
 )
-    : state_(std::make_shared<State>(clock, metrics, std::move(prefix), tier_bytes, home)) {}
+    : state_(std::make_shared<State>(clock, metrics, std::move(prefix), tier_bytes, home))
+    , nearby_(std::make_unique<Nearby>(*this, *state_)) {}
 
 RedisCache::~RedisCache() {
     state_->closed = true;
@@ -183,6 +218,10 @@ RedisCache::~RedisCache() {
 
 void RedisCache::use(std::shared_ptr<Link> link) {
     state_->link = std::move(link);
+}
+
+Cache& RedisCache::nearby() {
+    return *nearby_;
 }
 
 std::string RedisCache::channel() const {

@@ -33,10 +33,13 @@ public:
     Task<void> fill(std::string_view key, std::uint64_t lease, std::string value, milliseconds ttl)
         override;
     Task<void> abandon(std::string_view key, std::uint64_t lease) override;
+    Cache& nearby() override;
 
 private:
     struct State;
+    class Nearby;
     const std::shared_ptr<State> state_;
+    const std::unique_ptr<Nearby> nearby_;
 };
 
 }  // namespace souk::cache

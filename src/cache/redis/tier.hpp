@@ -22,12 +22,11 @@ public:
     std::optional<std::string> get(std::string_view key, SteadyTime now) {
         return shards_.of(key).get(key, now);
     }
-    /// To be taken before Redis is asked, and given to put() with the answer.
+    /// To be taken before Redis, or a database, is asked, and given to put() with the answer. Not
+    /// 0.
     std::uint64_t ticket(std::string_view key) { return shards_.of(key).ticket(key); }
-    void put(
-        std::string_view key, std::uint64_t ticket, const std::string& value, SteadyTime expires
-    ) {
-        shards_.of(key).put(key, ticket, value, expires);
+    void put(std::string_view key, std::uint64_t ticket, std::string value, SteadyTime expires) {
+        shards_.of(key).put(key, ticket, std::move(value), expires);
     }
     void drop(std::string_view key) { shards_.of(key).drop(key); }
 
@@ -57,10 +56,11 @@ private:
             return count_of(key) + epoch_;
         }
         void put(
-            std::string_view key, std::uint64_t ticket, const std::string& value, SteadyTime expires
+            std::string_view key, std::uint64_t ticket, std::string value, SteadyTime expires
         ) {
             std::lock_guard lock(mutex_);
-            if (open_ && ticket == count_of(key) + epoch_) entries_.put(key, value, expires);
+            if (!open_ || ticket != count_of(key) + epoch_) return;
+            entries_.put(key, std::move(value), expires);
         }
         void drop(std::string_view key) {
             std::lock_guard lock(mutex_);
@@ -84,7 +84,7 @@ private:
         std::mutex mutex_;
         Lru entries_;
         std::array<std::uint64_t, 256> counts_{};
-        std::uint64_t epoch_ = 0;
+        std::uint64_t epoch_ = 1;
         bool open_ = false;
     };
 
