@@ -38,6 +38,7 @@ return 1
 // A token bucket: how many tokens are out, and since when. They come back at an even rate. When all
 // are back, the key says nothing that its absence would not, and so expires. The clock is the
 // server's, one for all; should it step back, what is out is counted from the new time on.
+// Beside the one it may take some for soon, of what is left a small share.
 constexpr std::string_view take_text = R"(
 local limit = tonumber(ARGV[1])
 local window = tonumber(ARGV[2]) * 1000
@@ -55,7 +56,11 @@ if known then
 end
 local nothing = 1e-9
 local allowed = out + 1 <= limit + nothing
-if allowed then out = out + 1 end
+local ahead = 0
+if allowed then
+  ahead = math.max(0, math.min(tonumber(ARGV[3]), math.floor((limit - out - 1) / 16)))
+  out = out + 1 + ahead
+end
 if allowed or stepped then
   local back = math.ceil(out * window / limit / 1000)
   redis.call('SET', KEYS[1], string.format('%.17g %.17g', out, now), 'PX', math.max(back, 1))
@@ -63,7 +68,7 @@ end
 local room = math.max(0, limit - out)
 local wait = 0
 if room + nothing < 1 then wait = math.ceil((1 - room) * window / limit) end
-return {allowed and 1 or 0, math.floor(room + nothing), wait}
+return {allowed and 1 or 0, math.floor(room + nothing), wait, ahead}
 )";
 
 std::string sha1_hex(std::string_view text) {

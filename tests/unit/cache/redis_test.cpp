@@ -136,6 +136,10 @@ TEST_CASE("who does not hear of writes any more does without the tier", "[redis]
     CHECK(reader->get("a") == "2");
     CHECK(reader->metric(redis_hits) == hits + 1);
 
+    const auto found = reader->run(reader->cache().nearby().lookup("b", seconds(2)));
+    reader->run(reader->cache().nearby().fill("b", found.lease, "1", seconds(2)));
+    CHECK_FALSE(reader->run(reader->cache().nearby().get("b")));
+
     RedisReplica::until([&] {
         still.advance(milliseconds(100));
         return reader->redis().fault().empty();
@@ -192,6 +196,66 @@ TEST_CASE("a thousand who miss a cold key on two replicas load once", "[redis]")
     CHECK(loads == 1);
 }
 
+TEST_CASE("what lives for a moment costs Redis nothing, and ends with a write", "[redis]") {
+    base::VirtualClock still;
+    const auto prefix = unique_prefix();
+    const Replica writer = RedisReplica::connected(shared_options(prefix));
+    const Replica reader = RedisReplica::connected(shared_options(prefix), still);
+    ReadThrough through(reader->cache(), reader->clock());
+    std::string in_database = "old";
+    int loads = 0;
+    ReadThrough::Load load = [&]() -> Task<Result<std::string>> {
+        ++loads;
+        co_return in_database;
+    };
+    const auto read = [&](const std::string& key) {
+        return reader->run(through.read(key, seconds(1), Deadline::never(), load)).value();
+    };
+    RedisReplica::until([&] {
+        const int before = loads;
+        read("warm");
+        return loads == before;  // the tier is open
+    });
+    const double asked = reader->metric("redis_commands_total");
+    loads = 0;
+    CHECK(read("a") == "old");
+    CHECK(read("a") == "old");
+    CHECK(loads == 1);
+    CHECK(reader->metric("redis_commands_total") == asked);
+    CHECK_FALSE(writer->get("a"));
+
+    in_database = "new";
+    writer->erase("a");
+    RedisReplica::until([&] { return read("a") == "new"; });
+    in_database = "newer";
+    reader->erase("a");
+    CHECK(read("a") == "newer");  // its own at once
+    still.advance(milliseconds(1200));
+    in_database = "newest";
+    CHECK(read("a") == "newest");
+}
+
+TEST_CASE("a value of a moment, read before another's commit, stays out", "[redis]") {
+    const auto prefix = unique_prefix();
+    const Replica writer = RedisReplica::connected(shared_options(prefix));
+    const Replica reader = RedisReplica::connected(shared_options(prefix));
+    Cache& nearby = reader->cache().nearby();
+    RedisReplica::until([&] {
+        const auto found = reader->run(nearby.lookup("warm", seconds(2)));
+        if (found.lease != 0) reader->run(nearby.fill("warm", found.lease, "1", seconds(2)));
+        return found.value.has_value();
+    });
+    const auto asked = reader->run(nearby.lookup("a", seconds(2)));
+    REQUIRE(asked.lease != 0);
+    reader->run(nearby.fill("b", reader->run(nearby.lookup("b", seconds(2))).lease, "1", seconds(2))
+    );
+    writer->erase("a");  // it commits while the old value is on its way
+    writer->erase("b");
+    RedisReplica::until([&] { return !reader->run(nearby.get("b")); });  // heard of both
+    reader->run(nearby.fill("a", asked.lease, "old", seconds(2)));
+    CHECK_FALSE(reader->run(nearby.get("a")));
+}
+
 TEST_CASE("scripts that Redis forgot are told again", "[redis]") {
     const Replica replica = RedisReplica::connected(shared_options());
     RedisConsole console(shared_url());
@@ -233,6 +297,42 @@ TEST_CASE("what others put under our keys is a miss", "[redis]") {
     for (const char* key : {"a", "b", "c"})
         CHECK_FALSE(replica->get(key));
     CHECK(replica->take("d", 5, seconds(60)).allowed);
+}
+
+TEST_CASE("who comes often is not asked for each time, and never gets more", "[redis]") {
+    base::VirtualClock still;
+    const auto prefix = unique_prefix();
+    const Replica one = RedisReplica::connected(shared_options(prefix), still);
+    const Replica two = RedisReplica::connected(shared_options(prefix), still);
+    constexpr int limit = 3200;
+    const auto allowed = [&](RedisReplica& replica, int tries) {
+        int count = 0;
+        for (int i = 0; i < tries; ++i)
+            count += replica.take("k", limit, seconds(36'000)).allowed ? 1 : 0;
+        return count;
+    };
+    still.advance(seconds(1));
+    CHECK(allowed(*one, 50) == 50);
+    still.advance(milliseconds(100));
+    const double asked = one->metric("redis_commands_total");
+    const auto before = one->take("k", limit, seconds(36'000)).remaining;  // takes more ahead
+    CHECK(allowed(*one, 48) == 48);
+    CHECK(one->take("k", limit, seconds(36'000)).remaining == before - 49);
+    CHECK(one->metric("redis_commands_total") == asked + 1);
+
+    // What is left of those when their time is over is lost, and what two replicas give out
+    // together is the limit at most.
+    still.advance(milliseconds(100));
+    CHECK(allowed(*one, 1) == 1);
+    still.advance(milliseconds(100));
+    int sum = 101;
+    for (int round = 0; round < 40; ++round) {
+        sum += allowed(*one, 60) + allowed(*two, 60);
+        still.advance(milliseconds(100));
+    }
+    CHECK(sum <= limit);
+    CHECK(sum > limit * 8 / 10);
+    CHECK_FALSE(two->take("k", limit, seconds(36'000)).allowed);
 }
 
 TEST_CASE("keys of the limiter leave by themselves", "[redis]") {
