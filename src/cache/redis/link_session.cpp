@@ -120,7 +120,7 @@ Result<std::string> Link::password() const {
 Task<Reply> Link::ask(Transport& transport, std::vector<std::string_view> words) {
     const std::string command = format_command(words);
     auto failed = co_await transport.write(command);
-    std::string bytes;
+    std::string_view bytes;
     while (!failed) {
         if (auto reply = parser_->next()) co_return std::move(*reply);
         if (parser_->broken()) break;
@@ -164,7 +164,7 @@ Task<std::optional<Error>> Link::greet(Transport& transport) {
 }
 
 Task<void> Link::serve(Transport& transport) {
-    std::string bytes;
+    std::string_view bytes;
     for (;;) {
         while (auto reply = parser_->next())
             if (!dispatch(std::move(*reply))) co_return;

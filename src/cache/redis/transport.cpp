@@ -7,6 +7,8 @@
 #include <boost/asio/ssl.hpp>
 #include <boost/asio/write.hpp>
 
+#include <array>
+
 namespace souk::cache {
 namespace {
 
@@ -16,7 +18,7 @@ using boost::system::error_code;
 using Socket = asio::basic_stream_socket<tcp, Executor>;
 using Resolver = asio::ip::basic_resolver<tcp, Executor>;
 
-constexpr std::size_t read_size = std::size_t{64} << 10;
+using Buffer = std::array<char, std::size_t{16} << 10>;
 
 class TcpConnector {
 public:
@@ -49,13 +51,12 @@ private:
 };
 
 template <class Stream>
-Task<error_code> read_from(Stream& stream, std::string& bytes) {
+Task<error_code> read_from(Stream& stream, Buffer& into, std::string_view& bytes) {
     error_code error;
     auto token = asio::redirect_error(use_task, error);
-    bytes.resize(read_size);
-    auto buffer = asio::buffer(bytes);
+    auto buffer = asio::buffer(into);
     const std::size_t size = co_await stream.async_read_some(buffer, token);
-    bytes.resize(size);
+    bytes = std::string_view(into.data(), size);
     co_return error;
 }
 
@@ -75,13 +76,16 @@ public:
     Task<error_code> connect(const RedisAddress& address) override {
         return connector_.connect(socket_, address);
     }
-    Task<error_code> read(std::string& bytes) override { return read_from(socket_, bytes); }
+    Task<error_code> read(std::string_view& bytes) override {
+        return read_from(socket_, buffer_, bytes);
+    }
     Task<error_code> write(const std::string& bytes) override { return write_to(socket_, bytes); }
     void close() override { connector_.close(socket_); }
 
 private:
     TcpConnector connector_;
     Socket socket_;
+    Buffer buffer_;
 };
 
 class TlsTransport final : public Transport {
@@ -102,7 +106,9 @@ public:
         if (error) judge(address);
         co_return error;
     }
-    Task<error_code> read(std::string& bytes) override { return read_from(stream_, bytes); }
+    Task<error_code> read(std::string_view& bytes) override {
+        return read_from(stream_, buffer_, bytes);
+    }
     Task<error_code> write(const std::string& bytes) override { return write_to(stream_, bytes); }
     void close() override { connector_.close(stream_.next_layer()); }
     std::string distrust() const override { return distrust_; }
@@ -127,6 +133,7 @@ private:
     TcpConnector connector_;
     ssl::context context_;
     ssl::stream<Socket> stream_;
+    Buffer buffer_;
     std::string distrust_;
 };
 

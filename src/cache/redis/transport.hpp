@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace souk::cache {
 
@@ -17,8 +18,8 @@ class Transport {
 public:
     virtual ~Transport() = default;
     virtual Task<boost::system::error_code> connect(const RedisAddress& address) = 0;
-    /// Replaces `bytes` by what came, at least one byte.
-    virtual Task<boost::system::error_code> read(std::string& bytes) = 0;
+    /// What came, at least one byte, in `bytes`: holds until the next read.
+    virtual Task<boost::system::error_code> read(std::string_view& bytes) = 0;
     /// All of `bytes`, which must live until it ends.
     virtual Task<boost::system::error_code> write(const std::string& bytes) = 0;
     virtual void close() = 0;
