@@ -7,10 +7,17 @@
 #include "souk/json.hpp"
 
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace souk::product::http_api {
 
-json::object to_json(const domain::Product& product);
+/// As text, and without values in between: it is what the shop is asked for most.
+std::string render(const domain::Product& product);
+/// A page of the first `count`; `next`: its next_cursor, empty when it is the last one.
+std::string render_page(
+    const std::vector<domain::Product>& products, std::size_t count, std::string_view next
+);
 json::object to_json(const app::ImportOutcome& outcome);
 json::object to_json(const app::StockRow& row);
 json::object to_json(const app::ReservationRow& row);

@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 namespace souk::product::http_api {
@@ -58,7 +59,7 @@ bool matches(std::string_view header, std::string_view etag) {
 }
 
 Response with_etag(const domain::Product& product, int status = 200) {
-    Response response = Response::json(to_json(product), status);
+    Response response(status, json_type, render(product));
     response.headers.set("ETag", etag_of(product));
     return response;
 }
@@ -123,28 +124,47 @@ bool may_be_rendered_before(const app::Services& services, const CallContext& ct
     return services.rendered != nullptr && !app::reads_current(ctx.identity);
 }
 
-Task<Result<std::string>> render_page(
+Task<Result<std::string>> list_page(
     app::Services& services, CallContext ctx, app::ListFilter filter
 ) {
     const std::size_t limit = filter.limit++;  // one more shows whether more follow
     auto products = co_await app::list_products(services, std::move(ctx), std::move(filter));
     if (!products) co_return products.error();
     std::string next;
-    if (products->size() > limit) {
-        products->erase(products->begin() + static_cast<std::ptrdiff_t>(limit), products->end());
-        const domain::Product& last = products->back();
+    const std::size_t count = std::min(limit, products->size());
+    if (products->size() > count) {
+        const domain::Product& last = (*products)[count - 1];
         next = two_part_cursor(std::to_string(to_micros(last.created_at)), last.id);
     }
-    co_return http::page(to_array(*products), next).body;
+    co_return render_page(*products, count, next);
 }
 
 /// The ETag, a line's end, the body; empty for what is not there, which may be remembered, too.
 Task<Result<std::string>> render_item(app::Services& services, CallContext ctx, std::string id) {
     auto product = co_await app::get_product(services, std::move(ctx), std::move(id));
-    if (product) co_return etag_of(*product) + '\n' + json::serialize(to_json(*product));
+    if (product) co_return etag_of(*product) + '\n' + render(*product);
     if (product.error().kind != ErrorKind::not_found) co_return product.error();
     co_return std::string();
 }
+
+/// What a reader's function refers to: one reference needs no memory of its own.
+struct PageLoad {
+    PageLoad(app::Services& services, const CallContext& ctx, const app::ListFilter& filter)
+        : services(services), ctx(ctx), filter(filter) {}
+    Task<Result<std::string>> run() const { return list_page(services, ctx, filter); }
+    app::Services& services;
+    const CallContext& ctx;
+    const app::ListFilter& filter;
+};
+
+struct ItemLoad {
+    ItemLoad(app::Services& services, const CallContext& ctx, const std::string& id)
+        : services(services), ctx(ctx), id(id) {}
+    Task<Result<std::string>> run() const { return render_item(services, ctx, id); }
+    app::Services& services;
+    const CallContext& ctx;
+    const std::string& id;
+};
 
 /// A product, or that the caller has it already.
 Response shown(const Request& request, const std::string& etag, std::string body) {
@@ -161,44 +181,44 @@ Task<void> show_change(app::Services& services) {
 
 }  // namespace
 
-Answer list_products(app::Services& services, CallContext ctx, Request request) {
+// The dispatcher's `ctx` and `request` stay until the answer is there, and an answer that is kept
+// needs no copies of them.
+Answer list_products(app::Services& services, const CallContext& ctx, const Request& request) {
     auto filter = read_filter(request);
     if (!filter) co_return filter.error();
     const bool first_page = !request.query_param("cursor") && filter->search.empty();
     if (!first_page || !may_be_rendered_before(services, ctx)) {
-        auto page = co_await render_page(services, std::move(ctx), std::move(*filter));
+        auto page = co_await list_page(services, ctx, std::move(*filter));
         if (!page) co_return page.error();
         co_return Response(200, json_type, std::move(*page));
     }
     std::string question = fmt::format("list:{}:{}", filter->limit, filter->category);
-    const Deadline deadline = ctx.deadline;
-    ReadThrough::Load render = [&services, ctx = std::move(ctx), filter = std::move(*filter)] {
-        return render_page(services, ctx, filter);
-    };
+    const PageLoad load(services, ctx, *filter);
+    ReadThrough::Load reader = [&load] { return load.run(); };
     auto page =
-        co_await services.rendered->answer(std::move(question), deadline, std::move(render));
+        co_await services.rendered->answer(std::move(question), ctx.deadline, std::move(reader));
     if (!page) co_return page.error();
     co_return Response(200, json_type, std::move(*page));
 }
 
-Answer get_product(app::Services& services, CallContext ctx, Request request) {
+Answer get_product(app::Services& services, const CallContext& ctx, const Request& request) {
     std::string id(request.param("id"));
     if (!may_be_rendered_before(services, ctx) || id.size() > max_id) {
-        auto product = co_await app::get_product(services, std::move(ctx), std::move(id));
+        auto product = co_await app::get_product(services, ctx, std::move(id));
         if (!product) co_return product.error();
-        co_return shown(request, etag_of(*product), json::serialize(to_json(*product)));
+        co_return shown(request, etag_of(*product), render(*product));
     }
     std::string question = "item:" + id;
-    const Deadline deadline = ctx.deadline;
-    ReadThrough::Load render = [&services, ctx = std::move(ctx), id = std::move(id)] {
-        return render_item(services, ctx, id);
-    };
+    const ItemLoad load(services, ctx, id);
+    ReadThrough::Load reader = [&load] { return load.run(); };
     auto item =
-        co_await services.rendered->answer(std::move(question), deadline, std::move(render));
+        co_await services.rendered->answer(std::move(question), ctx.deadline, std::move(reader));
     if (!item) co_return item.error();
     const auto line_end = item->find('\n');
     if (line_end == std::string::npos) co_return not_found("no such product");
-    co_return shown(request, item->substr(0, line_end), item->substr(line_end + 1));
+    const std::string etag = item->substr(0, line_end);
+    item->erase(0, line_end + 1);
+    co_return shown(request, etag, std::move(*item));
 }
 
 Answer post_product(app::Services& services, CallContext ctx, Request request) {
