@@ -15,12 +15,14 @@ constexpr Statement find_login_by_email{
     "SELECT id, email, name, role, created_at, password_hash FROM users "
     "WHERE email = $1 AND password_hash IS NOT NULL"};
 
+// An array, not JSON: of that PostgreSQL expects 100 rows, and reads the whole table for one of
+// them.
 constexpr Statement find_by_ids{
     "user.find_by_ids",
     "SELECT id, email, name, role, created_at FROM users "
     "WHERE id IN (SELECT value FROM json_each($1))",
     "SELECT id, email, name, role, created_at FROM users "
-    "WHERE id IN (SELECT json_array_elements_text($1::json))"};
+    "WHERE id = ANY (CAST($1 AS TEXT[]))"};
 
 constexpr Statement count_by_role{
     "user.count_by_role", "SELECT role, COUNT(*) FROM users GROUP BY role ORDER BY role"};
@@ -52,6 +54,12 @@ constexpr Statement upsert_customer{
     "name = excluded.name, country = excluded.country, updated_at = excluded.updated_at "
     "RETURNING external_ref, id"};
 
+std::string list_of(Dialect dialect, const std::vector<std::string>& ids) {
+    if (dialect == Dialect::sqlite) return json::serialize(json::array(ids.begin(), ids.end()));
+    const std::vector<Value> values(ids.begin(), ids.end());
+    return array_text(values);
+}
+
 }  // namespace
 
 User user_of(const Rows::Row& row) {
@@ -78,8 +86,9 @@ Task<Result<std::optional<Login>>> find_login(
 Task<Result<std::vector<User>>> find_users(
     Database& database, std::vector<std::string> ids, Deadline deadline
 ) {
-    json::array list(ids.begin(), ids.end());
-    auto rows = co_await database.query(find_by_ids, souk::bind(json::serialize(list)), deadline);
+    auto rows = co_await database.query(
+        find_by_ids, souk::bind(list_of(database.dialect(), ids)), deadline
+    );
     if (!rows) co_return rows.error();
     std::vector<User> users;
     users.reserve(rows->size());
