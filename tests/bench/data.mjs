@@ -44,9 +44,9 @@ function productOf(n) {
     };
 }
 
-async function importProducts(shop, token) {
+async function importProducts(shop, token, count) {
     const ids = [];
-    for (let from = 0; from < productCount; from += importSize) {
+    for (let from = 0; from < count; from += importSize) {
         const items = Array.from({ length: importSize }, (_, i) => productOf(from + i));
         const answer = await ask(shop, 'POST', '/api/products/import', { token, body: { items } });
         ids.push(...answer.data.map((one) => one.id));
@@ -72,13 +72,13 @@ async function cursorsOf(shop, count) {
 }
 
 /// {products: [id], cursors, customers: [{email, password, token}], importer}
-export async function fill(shop) {
+export async function fill(shop, { products: count = productCount, pages = 400 } = {}) {
     const { args, env } = operatorOf(shop);
     await shop.sandbox.run([shop.souk, 'seed', '--demo', ...args], { env });
     const importer = await importerOf(shop);
     const login = await ask(shop, 'POST', '/api/users/login', { body: { email: importer.email, password: importer.password } });
-    const products = await importProducts(shop, login.access_token);
+    const products = await importProducts(shop, login.access_token, count);
     const customers = [];
     for (let n = 0; n < customerCount; ++n) customers.push(await registered(shop, n));
-    return { products, customers, importer, cursors: await cursorsOf(shop, 400) };
+    return { products, customers, importer, cursors: await cursorsOf(shop, pages) };
 }
