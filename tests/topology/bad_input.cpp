@@ -381,7 +381,7 @@ void attack_envelope(const SpoiledBody& target) {
     }
     const auto raw = [&](std::vector<std::string> lines, const std::string& sent) {
         for (const auto& [name, value] : target.shop().headers_for(operation, target.caller()))
-            lines.push_back(name + ": " + value);
+            lines.push_back(std::string(name).append(": ").append(value));
         std::string bytes = raw_post(path, lines, sent);
         if (operation.method == http::Method::patch) bytes.replace(0, 4, "PATCH");
         return exchange_raw(port, bytes);
