@@ -8,8 +8,8 @@ namespace souk::product::http_api {
 
 using Answer = Task<Result<http::Response>>;
 
-Answer list_products(app::Services& services, CallContext ctx, http::Request request);
-Answer get_product(app::Services& services, CallContext ctx, http::Request request);
+Answer list_products(app::Services& services, const CallContext& ctx, const http::Request& request);
+Answer get_product(app::Services& services, const CallContext& ctx, const http::Request& request);
 Answer post_product(app::Services& services, CallContext ctx, http::Request request);
 Answer patch_product(app::Services& services, CallContext ctx, http::Request request);
 Answer post_stock(app::Services& services, CallContext ctx, http::Request request);

@@ -15,8 +15,10 @@ using http::Request;
 using http::Route;
 
 using Action = Answer (*)(app::Services&, CallContext, Request);
+using Look = Answer (*)(app::Services&, const CallContext&, const Request&);
 
-http::Handler handler(app::Services& services, Action action) {
+template <class Function>
+http::Handler handler(app::Services& services, Function action) {
     return [&services, action](const CallContext& ctx, const Request& request) {
         return action(services, ctx, request);
     };
@@ -28,16 +30,17 @@ http::Routes routes(app::Services& services) {
     http::Routes table;
     const auto add = [&](Route&& route) { table.push_back(std::move(route)); };
     const auto handle = [&](Action action) { return handler(services, action); };
+    const auto show = [&](Look look) { return handler(services, look); };
 
     add(Route(
         Method::get,
         "/api/products",
         Access::everyone(),
         "Published products, newest first; ?limit= &cursor= &q= &category=",
-        handle(&list_products)
+        show(&list_products)
     ));
     add(Route(
-        Method::get, "/api/products/{id}", Access::everyone(), "One product", handle(&get_product)
+        Method::get, "/api/products/{id}", Access::everyone(), "One product", show(&get_product)
     ));
     add(Route(
             Method::post,
