@@ -60,7 +60,7 @@ services-stop: ## stop what `make services` started, and nothing else; its data 
 
 ##@ Check
 test: ## build and run all tests; the last line counts them (PRESET=dev|asan|tsan)
-	@.ci/deps build npm servers
+	@.ci/deps build npm servers guard
 	@.ci/test '$(or $(PRESET),dev)'
 
 test-platform: ## check what surrounds the binary: packages, scripts, hooks, charts
@@ -83,7 +83,7 @@ format: ## format all C++ files
 	@.ci/lint --fix
 
 deps: ## install from Debian all that the targets above need
-	@.ci/deps build lint npm servers split bench platform
+	@.ci/deps build lint npm servers guard split bench platform
 
 clean: ## remove what was built (the shop's data stays)
 	@rm -rf build

@@ -6,7 +6,7 @@ set -euo pipefail
 
 unknown_to_apt() {
     local group wanted
-    wanted=$(for group in build lint servers split bench platform npm; do .ci/deps --list "$group"; done | sort -u)
+    wanted=$(for group in build lint servers guard split bench platform npm; do .ci/deps --list "$group"; done | sort -u)
     # About a name that it never heard of, apt says nothing at all: hence the comparison.
     comm -23 <(echo "$wanted") <(xargs apt-cache policy <<<"$wanted" |
         awk '/^[^ ]/ { name = substr($1, 1, length($1) - 1) }
