@@ -18,7 +18,7 @@ export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := true
 export CCACHE_SLOPPINESS := pch_defines,time_macros,include_file_mtime,include_file_ctime
 
-.PHONY: build run run-split restart-split replay services services-stop test test-platform bench lint format clean help deps
+.PHONY: build run run-split restart-split replay services services-stop test test-platform bench bench-growth lint format clean help deps
 
 ##@ Use
 build: ## build the binary, build/release/souk (PRESET=dev|release|asan|tsan)
@@ -72,6 +72,12 @@ bench: ## measure the shop beside the limits of this machine, about 12 minutes (
 	@$(MAKE) build PRESET=release
 	@cmake --build build/release --target bench_tools
 	@node tests/bench/run.mjs $(ARGS)
+
+bench-growth: ## measure what growth does: 100 times the data, 4 processes, a backlog, idle connections, about 20 minutes
+	@.ci/deps npm servers bench
+	@$(MAKE) build PRESET=release
+	@cmake --build build/release --target bench_load
+	@node tests/bench/growth.mjs $(ARGS)
 
 lint: ## check format and scripts, and changed C++ with clang-tidy (ALL=1 for all of it)
 	@.ci/deps build lint
