@@ -64,7 +64,15 @@ Task<void> Publisher::loop() {
             if (!pruned) warn("outbox not pruned", name_, pruned.error());
         }
         if (!bus_->stopping) co_await wakeup_.wait(bus_->options.poll);
+        co_await gather(now);
     }
+}
+
+/// Each look leads to a commit of every consumer that has something to do.
+Task<void> Publisher::gather(SteadyTime looked_at) {
+    const SteadyTime end = looked_at + bus_->options.gather;
+    while (!bus_->stopping && bus_->clock.steady() < end)
+        co_await wakeup_.wait(end - bus_->clock.steady());
 }
 
 Task<Result<std::int64_t>> Publisher::look() {

@@ -35,6 +35,7 @@ public:
 
 private:
     Task<void> loop();
+    Task<void> gather(SteadyTime looked_at);
 
     std::shared_ptr<BusContext> bus_;
     std::string name_;

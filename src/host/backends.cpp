@@ -7,6 +7,8 @@ namespace souk::host {
 namespace {
 
 constexpr std::size_t rate_keys = 100'000;
+// What an order's mail is later for it at most, a step of its way, when the shop is busy.
+constexpr milliseconds gather{10};
 
 std::unique_ptr<events::EventBus> make_embedded(
     const Config& config, Executor executor, Clock& clock, Metrics& metrics
@@ -15,6 +17,7 @@ std::unique_ptr<events::EventBus> make_embedded(
     options.batch = static_cast<std::size_t>(config.integer("bus.batch"));
     options.max_attempts = static_cast<int>(config.integer("bus.max_attempts"));
     options.poll = config.duration("bus.poll");
+    options.gather = gather;
     return events::make_embedded_bus(executor, clock, metrics, options);
 }
 
