@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -38,11 +39,18 @@ Task<Result<void>> append_event(Transaction& tx, const Clock& clock, Event event
 /// predecessor return `gap()`; for a stale one return success and do nothing.
 using EventHandler = std::function<Task<Result<void>>(Transaction&, const Event&)>;
 
+/// The same for events of one type that came one after another, in their order: one statement for
+/// many. An error is that of all; they are then tried in smaller parts until it is known whose it
+/// is.
+using BatchHandler = std::function<Task<Result<void>>(Transaction&, std::span<const Event>)>;
+
 struct Subscription {
     Subscription(std::string type, EventHandler handler)
         : type(std::move(type)), handler(std::move(handler)) {}
+    Subscription(std::string type, BatchHandler batch_handler);
     std::string type;
     EventHandler handler;
+    BatchHandler batch_handler;  // empty: each event alone
 };
 
 /// "Too early": the aggregate's earlier event has not arrived yet.

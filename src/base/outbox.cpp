@@ -26,6 +26,13 @@ Task<Result<void>> append_event(Transaction& tx, const Clock& clock, Event event
     co_return co_await tx.execute_later(insert_event, std::move(params));
 }
 
+Subscription::Subscription(std::string type, BatchHandler together)
+    : type(std::move(type)), batch_handler(std::move(together)) {
+    handler = [all = batch_handler](Transaction& tx, const Event& event) {
+        return all(tx, std::span(&event, 1));
+    };
+}
+
 Error gap() {
     return Error(ErrorKind::conflict, "event_gap", "an earlier event has not arrived yet")
         .with_retry_after(1);

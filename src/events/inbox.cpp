@@ -2,6 +2,7 @@
 
 #include <exception>
 #include <functional>
+#include <span>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -90,12 +91,15 @@ struct TextHash {
         return std::hash<std::string_view>()(text);
     }
 };
-using Handlers = std::unordered_map<std::string, EventHandler, TextHash, std::equal_to<>>;
+using Handlers = std::unordered_map<std::string, Subscription, TextHash, std::equal_to<>>;
 
-Task<Result<void>> call(const EventHandler& handler, Transaction& tx, const Event& event) {
+Task<Result<void>> call(
+    const Subscription& subscription, Transaction& tx, std::span<const Event> events
+) {
     std::exception_ptr thrown;
     try {
-        co_return co_await handler(tx, event);
+        if (subscription.batch_handler) co_return co_await subscription.batch_handler(tx, events);
+        co_return co_await subscription.handler(tx, events.front());
     } catch (...) {
         thrown = std::current_exception();
     }
@@ -130,11 +134,10 @@ Inbox::Inbox(std::string consumer, Database& database, const Clock& clock)
 }
 
 Result<void> Inbox::subscribe(Subscription subscription) {
-    auto added = state_->handlers.try_emplace(subscription.type, std::move(subscription.handler));
+    std::string type = subscription.type;
+    auto added = state_->handlers.try_emplace(type, std::move(subscription));
     if (!added.second)
-        return invalid(
-            "duplicate_subscription", state_->consumer + " subscribes twice to " + subscription.type
-        );
+        return invalid("duplicate_subscription", state_->consumer + " subscribes twice to " + type);
     return Result<void>();
 }
 
@@ -185,18 +188,29 @@ Task<Result<void>> Inbox::handle(Transaction& tx, std::shared_ptr<Batch> batch) 
     for (std::size_t i = 0; i < inserted->size(); ++i)
         fresh.insert((*inserted)[i].text(0));
 
-    for (std::size_t i = 0; i < batch->events.size(); ++i) {
-        const Event& event = batch->events[i];
-        if (fresh.erase(event.id) == 0) continue;  // has taken effect before, or just now
-        auto handler = batch->inbox->handlers.find(event.type);
-        if (handler == batch->inbox->handlers.end()) continue;
-        Result<void> handled = co_await call(handler->second, tx, event);
+    const std::span<const Event> events = batch->events;
+    for (std::size_t i = 0; i < events.size();) {
+        const std::string& type = events[i].type;
+        auto subscription = batch->inbox->handlers.find(type);
+        const bool heard = subscription != batch->inbox->handlers.end();
+        // What has taken effect before, or just now, is not fresh.
+        if (fresh.erase(events[i].id) == 0 || !heard) {
+            ++i;
+            continue;
+        }
+        std::size_t count = 1;
+        if (subscription->second.batch_handler)
+            while (i + count < events.size() && events[i + count].type == type &&
+                   fresh.erase(events[i + count].id) > 0)
+                ++count;
+        Result<void> handled = co_await call(subscription->second, tx, events.subspan(i, count));
         if (!handled) {
-            batch->out.blame = Blame::event;
+            batch->out.blame = count == 1 ? Blame::event : Blame::batch;
             batch->out.at = i;
             co_return handled;
         }
-        ++batch->out.applied;
+        batch->out.applied += count;
+        i += count;
     }
     co_return Result<void>();
 }

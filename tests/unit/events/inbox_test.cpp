@@ -61,8 +61,10 @@ public:
 };
 
 struct World {
-    explicit World(EventHandler handler) : inbox("payment", database, clock) {
-        inbox.subscribe(Subscription("order.placed", std::move(handler))).value();
+    explicit World(EventHandler handler)
+        : World(Subscription("order.placed", std::move(handler))) {}
+    explicit World(Subscription subscription) : inbox("payment", database, clock) {
+        inbox.subscribe(std::move(subscription)).value();
     }
     events::Consumed consume(std::vector<std::string> ids) {
         std::vector<Event> all;
@@ -120,6 +122,29 @@ TEST_CASE("the event that its handler refuses is named") {
     CHECK(out.applied == 0);
     CHECK_FALSE(out.error.detail.empty());
     CHECK(world.database.inbox.empty());
+}
+
+TEST_CASE("what comes one after another is handled together, what is known is left out") {
+    std::vector<std::string> seen;  // a batch a text
+    std::optional<Error> refusal;
+    BatchHandler handler = [&](Transaction&, std::span<const Event> all) -> Task<Result<void>> {
+        std::string ids;
+        for (const Event& event : all)
+            ids += event.id;
+        seen.push_back(ids);
+        if (refusal) co_return *refusal;
+        co_return Result<void>();
+    };
+    World world(Subscription("order.placed", std::move(handler)));
+    CHECK(world.consume({"c", "f"}).applied == 2);
+    CHECK(world.consume({"a", "b", "c", "d", "d", "e"}).applied == 4);
+    CHECK(seen == std::vector<std::string>{"cf", "ab", "d", "e"});
+
+    // Of several nobody knows whose fault it is, of one everybody.
+    refusal = conflict("refused", "one of them");
+    CHECK(world.consume({"x", "y"}).blame == Blame::batch);
+    CHECK(world.consume({"x"}).blame == Blame::event);
+    CHECK_FALSE(world.database.inbox.contains("x"));
 }
 
 TEST_CASE("a handler that hands on the database's outage is not to blame") {
