@@ -4,6 +4,7 @@
 #include "app/forget_requests.hpp"
 #include "app/hold_alarm.hpp"
 #include "app/local_api.hpp"
+#include "app/reserve.hpp"
 #include "app/settle.hpp"
 #include "client/client.hpp"
 #include "http/routes.hpp"
@@ -24,6 +25,10 @@ namespace souk::product {
 namespace {
 
 constexpr milliseconds chores_interval = std::chrono::minutes(1);
+// Reservations in one transaction, and such transactions at a time: a second one would mostly wait
+// for the stock that the first has locked.
+constexpr std::size_t reserving_most = 64;
+constexpr std::size_t reserving_hands = 1;
 
 /// What the background tasks work with. They hold it: a step that outlasts the stop may outlive the
 /// module.
@@ -54,10 +59,20 @@ public:
         : background_(std::make_shared<Background>(deps))
         , services_(background_->services)
         , api_(services_)
+        , reservations_(
+              deps.executor,
+              reserving_hands,
+              reserving_most,
+              [held = background_](std::vector<store::Wish> wishes) {
+                  return app::reserve_together(held->services, std::move(wishes));
+              }
+          )
         , chores_(deps.executor, deps.clock, chores_interval, [held = background_] {
             return held->do_chores();
         }) {
         deps.peers.provide<Api>(api_);
+        // SQLite's writer commits many together by itself.
+        if (deps.database.dialect() == Dialect::postgres) services_.reservations = &reservations_;
     }
 
     http::Routes routes() override { return http_api::routes(services_); }
@@ -67,8 +82,8 @@ public:
 
     std::vector<Subscription> subscriptions() override {
         std::vector<Subscription> list;
-        list.emplace_back("order.paid", [this](Transaction& tx, const Event& event) {
-            return app::on_order_paid(services_, tx, event);
+        list.emplace_back("order.paid", [this](Transaction& tx, std::span<const Event> events) {
+            return app::on_orders_paid(services_, tx, events);
         });
         list.emplace_back("order.cancelled", [this](Transaction& tx, const Event& event) {
             return app::on_order_cancelled(services_, tx, event);
@@ -92,6 +107,7 @@ private:
     const std::shared_ptr<Background> background_;
     app::Services& services_;
     app::LocalApi api_;
+    const app::Reservations reservations_;
     Periodic chores_;
 };
 

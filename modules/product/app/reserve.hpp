@@ -11,4 +11,7 @@ Task<Result<std::vector<ReservedProduct>>> reserve(
     Services& services, std::string order_id, std::vector<ReserveLine> lines, Deadline deadline
 );
 
+/// The work of Services::reservations.
+Task<Reservations::Answers> reserve_together(Services& services, std::vector<store::Wish> wishes);
+
 }  // namespace souk::product::app

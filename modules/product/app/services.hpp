@@ -5,8 +5,13 @@
 #include "souk/clock.hpp"
 #include "souk/database.hpp"
 #include "souk/log.hpp"
+#include "souk/together.hpp"
+#include "store/stock.hpp"
 
 namespace souk::product::app {
+
+/// Reservations of concurrent orders in one transaction; nothing for those that need one alone.
+using Reservations = Together<store::Wish, std::optional<store::Reservation>>;
 
 struct Services {
     /// Without `rendered`, every answer is made anew.
@@ -16,6 +21,7 @@ struct Services {
     Clock& clock;
     const Logger log;
     CatalogueCache* const rendered;
+    const Reservations* reservations = nullptr;  // where the database gains by it
     /// For background tasks, on their thread: what is under way is the last that they do. Past the
     /// deadline of the stop all but this object may be gone.
     bool stopping = false;

@@ -37,17 +37,23 @@ Task<Result<void>> release(Services& services, std::string order_id, Deadline de
     co_return co_await services.database.transact(std::move(body), deadline);
 }
 
-Task<Result<void>> on_order_paid(Services& services, Transaction& tx, const Event& event) {
+Task<Result<void>> on_orders_paid(
+    Services& services, Transaction& tx, std::span<const Event> events
+) {
+    std::vector<std::string> ids;
+    for (const Event& event : events)
+        ids.push_back(event.aggregate_id);
     const Timestamp now = services.clock.now();
-    auto committed = co_await store::settle_reservation(
-        tx, event.aggregate_id, ReservationStatus::committed, now
-    );
+    auto committed =
+        co_await store::settle_reservations(tx, ids, ReservationStatus::committed, now);
     if (!committed) co_return committed.error();
-    if (*committed) co_return Result<void>();
-    auto status = co_await store::find_reservation(tx, event.aggregate_id);
-    if (!status) co_return status.error();
-    if (*status != ReservationStatus::committed)
-        services.log.error("a paid order has no hold", {{"order_id", event.aggregate_id}});
+    for (const std::string& id : ids) {
+        if (committed->contains(id)) continue;
+        auto status = co_await store::find_reservation(tx, id);
+        if (!status) co_return status.error();
+        if (*status != ReservationStatus::committed)
+            services.log.error("a paid order has no hold", {{"order_id", id}});
+    }
     co_return Result<void>();
 }
 

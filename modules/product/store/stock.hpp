@@ -6,6 +6,7 @@
 #include "souk/database.hpp"
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,11 @@ Task<Result<bool>> settle_reservation(
     Transaction& tx, std::string order_id, ReservationStatus to, Timestamp now
 );
 
+/// The same for many; those that were `held`.
+Task<Result<std::set<std::string>>> settle_reservations(
+    Transaction& tx, std::vector<std::string> order_ids, ReservationStatus to, Timestamp now
+);
+
 /// What became of an order's wish for stock.
 struct Reservation {
     Reservation() = default;
@@ -54,6 +60,21 @@ struct Reservation {
 /// body.
 Task<Result<Reservation>> reserve(
     Transaction& tx, std::string order_id, const domain::Quantities& quantities, Timestamp now
+);
+
+/// An order's wish for stock.
+struct Wish {
+    Wish(std::string order_id, domain::Quantities quantities, Deadline deadline)
+        : order_id(std::move(order_id)), quantities(std::move(quantities)), deadline(deadline) {}
+    std::string order_id;
+    domain::Quantities quantities;
+    Deadline deadline;
+};
+/// The same for many orders, each its own, where nothing is in their way: nothing for those whose
+/// products are unknown or too few for all, and for those with a reservation already. They are left
+/// to reserve(). PostgreSQL only; the last of its body.
+Task<Result<std::vector<std::optional<Reservation>>>> reserve_many(
+    Transaction& tx, const std::vector<Wish>& wishes, Timestamp now
 );
 
 /// What an order holds or held.

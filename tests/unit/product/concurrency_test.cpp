@@ -28,10 +28,22 @@ using Reserved = Result<std::vector<product::ReservedProduct>>;
 class Warehouse : public Replicas {
 public:
     Warehouse() : Replicas(product::module().migrations) {
-        for (std::size_t i = 0; i < count; ++i)
+        for (std::size_t i = 0; i < count; ++i) {
             services_.push_back(
                 std::make_unique<app::Services>((*this)[i], base::system_clock(), Logger("test"))
             );
+            if (!on_postgres()) continue;
+            app::Services& services = *services_.back();
+            reservations_.push_back(std::make_unique<app::Reservations>(
+                context.get_executor(),
+                1,
+                64,
+                [&services](std::vector<product::store::Wish> wishes) {
+                    return app::reserve_together(services, std::move(wishes));
+                }
+            ));
+            services.reservations = reservations_.back().get();
+        }
     }
     app::Services& at(std::size_t i) { return *services_[i % count]; }
 
@@ -94,7 +106,7 @@ private:
         for (const Event& event : events) {
             const bool paid = event.type == "order.paid";
             Result<void> handled = Result<void>();
-            if (paid) handled = co_await app::on_order_paid(services, tx, event);
+            if (paid) handled = co_await app::on_orders_paid(services, tx, std::span(&event, 1));
             if (!paid) handled = co_await app::on_order_cancelled(services, tx, event);
             if (!handled) co_return handled;
         }
@@ -102,6 +114,7 @@ private:
     }
 
     std::vector<std::unique_ptr<app::Services>> services_;
+    std::vector<std::unique_ptr<app::Reservations>> reservations_;
 };
 
 std::string order_id(int i) {
