@@ -1,8 +1,10 @@
 // Wires the order module together: placing, paying and cancelling orders, and the sweeper.
 #include "souk/module.hpp"
 
+#include "app/claim.hpp"
 #include "app/local_api.hpp"
 #include "app/payment_events.hpp"
+#include "app/place_order.hpp"
 #include "app/prune.hpp"
 #include "app/sweep.hpp"
 #include "client/client.hpp"
@@ -24,6 +26,11 @@ std::span<const File> order();
 namespace souk::order {
 
 namespace {
+
+// Requests in one transaction, and such transactions at a time: while one commits, the next one
+// gathers and runs.
+constexpr std::size_t placing_most = 64;
+constexpr std::size_t placing_hands = 2;
 
 app::Limits limits(const Settings& settings) {
     return app::Limits(
@@ -50,6 +57,22 @@ public:
         , background_(std::make_shared<Background>(deps))
         , services_(background_->services)
         , api_(services_)
+        , claims_(
+              deps.executor,
+              placing_hands,
+              placing_most,
+              [held = background_](std::vector<app::ClaimRequest> requests) {
+                  return app::claim_together(held->services, std::move(requests));
+              }
+          )
+        , placements_(
+              deps.executor,
+              placing_hands,
+              placing_most,
+              [held = background_](std::vector<app::PlaceRequest> requests) {
+                  return app::place_together(held->services, std::move(requests));
+              }
+          )
         , sweeps_(
               deps.executor,
               deps.clock,
@@ -60,6 +83,10 @@ public:
             return app::prune(held->services);
         }) {
         deps.peers.provide<Api>(api_);
+        // SQLite's writer commits many together by itself.
+        if (deps.database.dialect() != Dialect::postgres) return;
+        services_.claims = &claims_;
+        services_.placements = &placements_;
     }
 
     http::Routes routes() override { return http_api::routes(services_); }
@@ -71,8 +98,8 @@ public:
         std::vector<Subscription> list;
         list.emplace_back(
             std::string(payment::events::captured),
-            [this](Transaction& tx, const Event& event) {
-                return app::on_payment_captured(services_, tx, event);
+            [this](Transaction& tx, std::span<const Event> events) {
+                return app::on_payments_captured(services_, tx, events);
             }
         );
         list.emplace_back(
@@ -111,6 +138,8 @@ private:
     const std::shared_ptr<Background> background_;
     app::Services& services_;
     app::LocalApi api_;
+    const app::Claims claims_;
+    const app::Placements placements_;
     Periodic sweeps_;
     Periodic prunes_;
 };

@@ -51,18 +51,23 @@ Task<Result<void>> announce_placed(
     co_return co_await announce(services, tx, std::move(event));
 }
 
-Task<Result<bool>> pay(
-    Services& services, Transaction& tx, std::string order_id, std::string traceparent
+Task<Result<std::set<std::string>>> pay(
+    Services& services, Transaction& tx, std::map<std::string, std::string> traces
 ) {
-    auto changed = co_await store::mark_paid(tx, order_id, services.clock.now());
+    std::vector<std::string> ids;
+    for (const auto& [id, trace] : traces)
+        ids.push_back(id);
+    auto changed = co_await store::mark_paid(tx, std::move(ids), services.clock.now());
     if (!changed) co_return changed.error();
-    if (!changed->has_value()) co_return false;
-    const store::Changed& order = **changed;
-    json::object data = describe(order_id, order.number, order.user_id, order.total);
-    Event event = make_event(events::paid, order_id, order.version, data, std::move(traceparent));
-    auto appended = co_await announce(services, tx, std::move(event));
-    if (!appended) co_return appended.error();
-    co_return true;
+    std::set<std::string> paid;
+    for (const auto& [id, order] : *changed) {
+        json::object data = describe(id, order.number, order.user_id, order.total);
+        Event event = make_event(events::paid, id, order.version, data, traces.at(id));
+        auto appended = co_await announce(services, tx, std::move(event));
+        if (!appended) co_return appended.error();
+        paid.insert(id);
+    }
+    co_return paid;
 }
 
 Task<Result<bool>> cancel(

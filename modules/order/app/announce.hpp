@@ -6,6 +6,8 @@
 #include "souk/order/api.hpp"
 #include "store/orders.hpp"
 
+#include <map>
+#include <set>
 #include <string>
 
 namespace souk::order::app {
@@ -18,11 +20,11 @@ Task<Result<void>> announce_placed(
     std::string traceparent
 );
 
-/// pending → paid with order.paid, pending → cancelled with order.cancelled. False when the order
-/// was not pending: nothing happens.
-Task<Result<bool>> pay(
-    Services& services, Transaction& tx, std::string order_id, std::string traceparent
+/// pending → paid with order.paid: the orders (and the traces that paid them) that were pending.
+Task<Result<std::set<std::string>>> pay(
+    Services& services, Transaction& tx, std::map<std::string, std::string> traces
 );
+/// pending → cancelled with order.cancelled. False when the order was not pending: nothing happens.
 Task<Result<bool>> cancel(
     Services& services,
     Transaction& tx,

@@ -2,6 +2,11 @@
 
 #include "souk/id.hpp"
 
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <tuple>
+
 namespace souk::order::app {
 
 namespace {
@@ -22,6 +27,43 @@ Task<Result<void>> claim_in(
     auto claimed = co_await store::claim_intent(tx, std::move(request));
     if (!claimed) co_return claimed.error();
     out = std::move(*claimed);
+    co_return Result<void>();
+}
+
+Task<Result<std::optional<store::Claimed>>> claim_alone(
+    Services& services, const store::IntentRequest& request, Deadline deadline
+) {
+    std::optional<store::Claimed> claimed;
+    TransactionBody body = [&request, &claimed](Transaction& tx) {
+        return claim_in(tx, request, claimed);
+    };
+    auto done = co_await services.database.transact(std::move(body), deadline);
+    if (!done) co_return done.error();
+    co_return claimed;
+}
+
+Task<Result<std::optional<store::Claimed>>> claim_now(
+    Services& services, const store::IntentRequest& request, Deadline deadline
+) {
+    if (services.claims != nullptr) {
+        ClaimRequest together(request, deadline);
+        auto outcome = co_await services.claims->call(std::move(together));
+        if (!outcome) co_return outcome.error();
+        if (outcome->decided) co_return std::move(outcome->claimed);
+    }
+    co_return co_await claim_alone(services, request, deadline);
+}
+
+/// What becomes of many in one transaction.
+struct Batch {
+    std::vector<store::IntentRequest> requests;
+    std::vector<std::optional<store::Claimed>> outcomes;
+};
+
+Task<Result<void>> claim_batch(Transaction& tx, std::shared_ptr<Batch> batch) {
+    auto outcomes = co_await store::claim_intents(tx, batch->requests);
+    if (!outcomes) co_return outcomes.error();
+    batch->outcomes = std::move(*outcomes);
     co_return Result<void>();
 }
 
@@ -57,17 +99,45 @@ Task<Result<Claim>> claim(Services& services, const PlaceCommand& command, Deadl
     request.lease_until = request.now + services.limits.intent_lease;
     request.order_id = make_id("ord", request.now);
     request.import = command.import;
-    std::optional<store::Claimed> claimed;
-    TransactionBody body = [&request, &claimed](Transaction& tx) {
-        return claim_in(tx, request, claimed);
-    };
-    auto done = co_await services.database.transact(std::move(body), deadline);
-    if (!done) co_return done.error();
-    if (!claimed) co_return co_await look_up(services, command, deadline);
+    auto claimed = co_await claim_now(services, request, deadline);
+    if (!claimed) co_return claimed.error();
+    if (!claimed->has_value()) co_return co_await look_up(services, command, deadline);
     Claim claim;
-    claim.lease = std::move(claimed->lease);
-    claim.duplicate = std::move(claimed->duplicate);
+    claim.lease = std::move((*claimed)->lease);
+    claim.duplicate = std::move((*claimed)->duplicate);
     co_return claim;
+}
+
+Task<Claims::Answers> claim_together(Services& services, std::vector<ClaimRequest> requests) {
+    Claims::Answers answers(requests.size(), ClaimOutcome());
+    // Two transactions meet their keys in one order; each key once, since a statement changes no
+    // row twice.
+    std::map<std::tuple<std::string, std::string, std::string>, std::size_t> places;
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+        const store::IntentRequest& intent = requests[i].intent;
+        if (requests[i].deadline.passed(services.clock)) continue;
+        places.emplace(std::tuple(intent.caller, intent.route, intent.key), i);
+    }
+    if (places.empty()) co_return answers;
+    auto batch = std::make_shared<Batch>();
+    SteadyTime first = SteadyTime::max();  // whose time ends
+    for (const auto& [key, i] : places) {
+        first = std::min(first, requests[i].deadline.at());
+        batch->requests.push_back(std::move(requests[i].intent));
+    }
+    TransactionBody body = [batch](Transaction& tx) { return claim_batch(tx, batch); };
+    auto done = co_await services.database.transact(std::move(body), Deadline(first));
+    if (!done && done.error().kind != ErrorKind::unavailable) co_return answers;
+    std::size_t at = 0;
+    for (const auto& [key, i] : places) {
+        if (!done) {
+            answers[i] = done.error();
+            continue;
+        }
+        answers[i]->decided = true;
+        answers[i]->claimed = std::move(batch->outcomes[at++]);
+    }
+    co_return answers;
 }
 
 Task<void> reopen(Services& services, store::Lease lease) {

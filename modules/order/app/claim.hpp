@@ -18,6 +18,9 @@ struct Claim {
 /// Errors: `conflict` "idempotency_in_flight", `unprocessable` "idempotency_key_reused".
 Task<Result<Claim>> claim(Services& services, const PlaceCommand& command, Deadline deadline);
 
+/// The work of Services::claims.
+Task<Claims::Answers> claim_together(Services& services, std::vector<ClaimRequest> requests);
+
 /// After a failure that is not final: ends the lease (`reopen`: the order id stays, since stock may
 /// be held for it) or forgets the intent (`forget`: nothing is held). Best effort; the sweeper
 /// repairs what fails.

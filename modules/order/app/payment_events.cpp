@@ -4,6 +4,8 @@
 #include "souk/json.hpp"
 #include "store/orders.hpp"
 
+#include <map>
+
 namespace souk::order::app {
 
 namespace {
@@ -36,13 +38,23 @@ Task<Result<void>> cancel_for(
 
 }  // namespace
 
-Task<Result<void>> on_payment_captured(Services& services, Transaction& tx, const Event& event) {
-    auto order_id = json::decode_as(event.data, &read_order_id, json::Unknown::ignore);
-    if (!order_id) co_return order_id.error();
-    auto paid = co_await pay(services, tx, *order_id, event.traceparent);
+Task<Result<void>> on_payments_captured(
+    Services& services, Transaction& tx, std::span<const Event> events
+) {
+    std::map<std::string, std::string> traces;
+    for (const Event& event : events) {
+        auto order_id = json::decode_as(event.data, &read_order_id, json::Unknown::ignore);
+        if (!order_id) co_return order_id.error();
+        traces.emplace(std::move(*order_id), event.traceparent);
+    }
+    auto paid = co_await pay(services, tx, traces);
     if (!paid) co_return paid.error();
-    if (*paid) co_return Result<void>();
-    co_return co_await stale_or_early(tx, *order_id);
+    for (const auto& [order_id, trace] : traces) {
+        if (paid->contains(order_id)) continue;
+        auto ignored = co_await stale_or_early(tx, order_id);
+        if (!ignored) co_return ignored;
+    }
+    co_return Result<void>();
 }
 
 Task<Result<void>> on_payment_declined(Services& services, Transaction& tx, const Event& event) {

@@ -4,6 +4,10 @@
 #include "app/claim.hpp"
 #include "souk/failpoint.hpp"
 
+#include <algorithm>
+#include <map>
+#include <memory>
+
 namespace souk::order::app {
 
 namespace {
@@ -39,6 +43,50 @@ std::vector<domain::Offer> offers(const std::vector<product::ReservedProduct>& r
     for (const auto& held : reserved)
         out.emplace_back(held.product_id, held.sku, held.name, held.unit_price, held.currency);
     return out;
+}
+
+/// Rolls place_alone() back.
+Error taken() {
+    return conflict("order_taken", "a unique value of the order is taken");
+}
+
+Task<Result<void>> announce(
+    Services& services, Transaction& tx, const store::Placing& placing, std::string traceparent
+) {
+    return announce_placed(
+        services, tx, placing.order, placing.details.payment_token, std::move(traceparent)
+    );
+}
+
+/// What is announced goes with what makes it true, or not at all.
+Task<Result<void>> place_alone(
+    Services& services,
+    Transaction& tx,
+    std::shared_ptr<const store::Placing> placing,
+    std::string traceparent
+) {
+    auto announced = co_await announce(services, tx, *placing, std::move(traceparent));
+    if (!announced) co_return announced.error();
+    auto placed = co_await store::place(tx, placing->closing, placing->order, placing->details);
+    if (!placed) co_return placed.error();
+    if (*placed == store::Placed::lease_lost) co_return in_flight();
+    if (*placed == store::Placed::taken) co_return taken();
+    co_return Result<void>();
+}
+
+/// The same for many, in the ascending order of their ids.
+using Batch = std::map<std::string, PlaceRequest>;
+
+Task<Result<void>> place_batch(
+    Services& services, Transaction& tx, std::shared_ptr<const Batch> batch
+) {
+    std::vector<std::shared_ptr<const store::Placing>> placings;
+    for (const auto& [id, request] : *batch) {
+        auto announced = co_await announce(services, tx, *request.placing, request.traceparent);
+        if (!announced) co_return announced.error();
+        placings.push_back(request.placing);
+    }
+    co_return co_await store::place_many(tx, placings);
 }
 
 /// One request under its lease. Lives in the frame of place_order().
@@ -151,31 +199,27 @@ private:
         return order;
     }
 
-    /// What is announced goes with what makes it true, or not at all.
-    Task<Result<void>> write(Transaction& tx, const Order& order, const PlaceAnswer& answer) {
-        auto announced = co_await announce_placed(
-            services_, tx, order, details_.payment_token, ctx_.traceparent
-        );
-        if (!announced) co_return announced.error();
-        store::Closing closing(lease_.order_id, lease_.fence, answer.status, answer.body);
-        auto placed = co_await store::place(tx, std::move(closing), order, details_);
-        if (!placed) co_return placed.error();
-        if (*placed == store::Placed::lease_lost) co_return in_flight();
-        if (*placed == store::Placed::taken) co_return taken();
-        co_return Result<void>();
+    Task<Result<void>> write(std::shared_ptr<const store::Placing> placing) {
+        if (services_.placements != nullptr) {
+            PlaceRequest together(placing, ctx_.traceparent, ctx_.deadline);
+            auto placed = co_await services_.placements->call(std::move(together));
+            if (!placed) co_return placed.error();
+            if (*placed) co_return Result<void>();
+        }
+        TransactionBody body = [this, placing](Transaction& tx) {
+            return place_alone(services_, tx, placing, ctx_.traceparent);
+        };
+        co_return co_await services_.database.transact(std::move(body), ctx_.deadline);
     }
-
-    /// Rolls write() back.
-    static Error taken() { return conflict("order_taken", "a unique value of the order is taken"); }
 
     Task<Result<PlaceAnswer>> commit(Order order) {
         for (int attempt = 0; attempt < number_attempts; ++attempt) {
             order.number = domain::order_number(order.id, order.placed_at, attempt);
             PlaceAnswer answer(created, renderer_.order(order), false);
-            TransactionBody body = [this, &order, &answer](Transaction& tx) {
-                return write(tx, order, answer);
-            };
-            auto done = co_await services_.database.transact(std::move(body), ctx_.deadline);
+            store::Closing closing(lease_.order_id, lease_.fence, answer.status, answer.body);
+            auto placing =
+                std::make_shared<const store::Placing>(std::move(closing), order, details_);
+            auto done = co_await write(std::move(placing));
             if (done) {
                 if (failpoint::hit("order.after_commit")) co_return died("order.after_commit");
                 co_return answer;
@@ -212,6 +256,33 @@ private:
 };
 
 }  // namespace
+
+Task<Placements::Answers> place_together(Services& services, std::vector<PlaceRequest> requests) {
+    Placements::Answers answers(requests.size(), false);
+    auto batch = std::make_shared<Batch>();
+    SteadyTime first = SteadyTime::max();  // whose time ends
+    std::vector<std::size_t> places;
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+        const PlaceRequest& request = requests[i];
+        if (request.deadline.passed(services.clock)) continue;
+        if (!batch->emplace(request.placing->order.id, request).second) continue;
+        first = std::min(first, request.deadline.at());
+        places.push_back(i);
+    }
+    if (places.empty()) co_return answers;
+    TransactionBody body = [&services, batch](Transaction& tx) {
+        return place_batch(services, tx, batch);
+    };
+    auto done = co_await services.database.transact(std::move(body), Deadline(first));
+    if (!done && done.error().kind != ErrorKind::unavailable) co_return answers;
+    for (const std::size_t i : places) {
+        if (done)
+            answers[i] = true;
+        else
+            answers[i] = done.error();
+    }
+    co_return answers;
+}
 
 Task<Result<PlaceAnswer>> place_order(
     Services& services, CallContext ctx, PlaceCommand command, Renderer renderer

@@ -55,4 +55,7 @@ Task<Result<PlaceAnswer>> place_order(
     Services& services, CallContext ctx, PlaceCommand command, Renderer renderer
 );
 
+/// The work of Services::placements.
+Task<Placements::Answers> place_together(Services& services, std::vector<PlaceRequest> requests);
+
 }  // namespace souk::order::app

@@ -19,6 +19,28 @@ constexpr Statement claim_import_sql{
     ", (SELECT id FROM orders WHERE source = $8 AND external_ref = $9), "
     "(SELECT content_hash FROM orders WHERE source = $8 AND external_ref = $9)"};
 #undef SOUK_CLAIM
+// PostgreSQL alone: the same for many. What was claimed is known by the id that was brought or
+// found.
+constexpr Statement claim_many_sql{
+    "order.claim_intents",
+    "WITH r AS MATERIALIZED (SELECT * FROM unnest(CAST($1 AS TEXT[]), CAST($2 AS TEXT[]), "
+    "CAST($3 AS TEXT[]), CAST($4 AS TEXT[]), CAST($5 AS TEXT[]), CAST($6 AS BIGINT[]), "
+    "CAST($7 AS BIGINT[]), CAST($8 AS TEXT[]), CAST($9 AS TEXT[])) WITH ORDINALITY AS r (caller, "
+    "route, key, body_hash, order_id, lease_until, now, source, external_ref, place)), "
+    "claimed AS (INSERT INTO intents (caller, route, idempotency_key, body_hash, order_id, status, "
+    "fence, lease_until, answer_status, answer_body, created_at) "
+    "SELECT r.caller, r.route, r.key, r.body_hash, r.order_id, 'open', 1, r.lease_until, 0, '', "
+    "r.now FROM r ORDER BY r.place ON CONFLICT (caller, route, idempotency_key) DO UPDATE "
+    "SET lease_until = excluded.lease_until, fence = intents.fence + 1 "
+    "WHERE intents.status = 'open' AND intents.lease_until <= excluded.created_at "
+    "AND intents.body_hash = excluded.body_hash "
+    "RETURNING caller, route, idempotency_key, order_id, fence) "
+    "SELECT r.place, c.order_id, c.fence, "
+    "(SELECT id FROM orders o WHERE o.source = r.source AND o.external_ref = r.external_ref), "
+    "(SELECT content_hash FROM orders o WHERE o.source = r.source "
+    "AND o.external_ref = r.external_ref) "
+    "FROM claimed c JOIN r ON r.caller = c.caller AND r.route = c.route "
+    "AND r.key = c.idempotency_key"};
 constexpr Statement find_sql{
     "order.find_intent",
     "SELECT body_hash, order_id, status, answer_status, answer_body, lease_until FROM intents "
@@ -63,6 +85,37 @@ Task<Result<void>> run_alone(Transaction& tx, const Statement& statement, Params
 }
 
 }  // namespace
+
+Task<Result<std::vector<std::optional<Claimed>>>> claim_intents(
+    Transaction& tx, const std::vector<IntentRequest>& requests
+) {
+    std::vector<Value> columns[9];
+    for (const IntentRequest& r : requests) {
+        Params row = bind(r.caller, r.route, r.key, r.body_hash, r.order_id, r.lease_until, r.now);
+        row.resize(9);
+        if (r.import) row[7] = r.import->source;
+        if (r.import) row[8] = r.import->external_ref;
+        for (std::size_t i = 0; i < row.size(); ++i)
+            columns[i].push_back(std::move(row[i]));
+    }
+    Params params;
+    for (const auto& column : columns)
+        params.emplace_back(array_text(column));
+    auto rows = co_await tx.execute_last(claim_many_sql, std::move(params));
+    if (!rows) co_return rows.error();
+    std::vector<std::optional<Claimed>> all(requests.size());
+    for (std::size_t i = 0; i < rows->size(); ++i) {
+        const auto row = (*rows)[i];
+        Claimed& claimed = all.at(static_cast<std::size_t>(row.integer(0)) - 1).emplace();
+        claimed.lease.order_id = row.string(1);
+        claimed.lease.fence = row.integer(2);
+        if (row.is_null(3)) continue;
+        claimed.duplicate.emplace();
+        claimed.duplicate->order_id = row.string(3);
+        claimed.duplicate->content_hash = row.string(4);
+    }
+    co_return all;
+}
 
 Task<Result<std::optional<Claimed>>> claim_intent(Transaction& tx, IntentRequest r) {
     Params params = bind(r.caller, r.route, r.key, r.body_hash, r.order_id, r.lease_until, r.now);

@@ -49,6 +49,10 @@ struct Claimed {
 /// under the same order id with the next fence. Nothing when neither is possible: see
 /// find_intent().
 Task<Result<std::optional<Claimed>>> claim_intent(Transaction& tx, IntentRequest request);
+/// The same for many, whose keys differ. PostgreSQL only; the last of its body.
+Task<Result<std::vector<std::optional<Claimed>>>> claim_intents(
+    Transaction& tx, const std::vector<IntentRequest>& requests
+);
 Task<Result<std::optional<StoredIntent>>> find_intent(
     Database& database, std::string caller, std::string route, std::string key, Deadline deadline
 );

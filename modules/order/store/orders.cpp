@@ -3,6 +3,8 @@
 #include "souk/json.hpp"
 #include "souk/long_query.hpp"
 
+#include <iterator>
+
 namespace souk::order::store {
 
 namespace {
@@ -36,6 +38,31 @@ constexpr Statement place_sql{
     "l.price, l.total FROM placed p, unnest(CAST($18 AS TEXT[]), CAST($19 AS TEXT[]), "
     "CAST($20 AS TEXT[]), CAST($21 AS BIGINT[]), CAST($22 AS BIGINT[]), CAST($23 AS BIGINT[])) "
     "WITH ORDINALITY AS l (product_id, sku, name, quantity, price, total, line_no)"};
+// The same for many orders, and their lines in arrays of their own.
+constexpr Statement place_many_sql{
+    "order.place_many",
+    "WITH r AS MATERIALIZED (SELECT * FROM unnest(CAST($1 AS TEXT[]), CAST($2 AS TEXT[]), "
+    "CAST($3 AS TEXT[]), CAST($4 AS BIGINT[]), CAST($5 AS TEXT[]), CAST($6 AS BIGINT[]), "
+    "CAST($7 AS BIGINT[]), CAST($8 AS TEXT[]), CAST($9 AS BIGINT[]), CAST($10 AS BIGINT[]), "
+    "CAST($11 AS TEXT[]), CAST($12 AS TEXT[]), CAST($13 AS TEXT[]), CAST($14 AS TEXT[]), "
+    "CAST($15 AS BIGINT[]), CAST($16 AS BIGINT[]), CAST($17 AS TEXT[])) AS r (id, number, user_id, "
+    "amount, currency, units, line_count, payment_token, placed_at, now, source, external_ref, "
+    "imported_by, content_hash, fence, answer_status, answer)), "
+    "closed AS (UPDATE intents i SET status = 'final', answer_status = r.answer_status, "
+    "answer_body = r.answer FROM r WHERE i.order_id = ANY (CAST($1 AS TEXT[])) "
+    "AND i.order_id = r.id AND i.fence = r.fence AND i.status = 'open' RETURNING i.order_id), "
+    "placed AS (INSERT INTO orders (id, number, user_id, status, amount, currency, units, "
+    "line_count, payment_token, version, placed_at, created_at, updated_at, source, external_ref, "
+    "imported_by, content_hash) SELECT c.order_id, r.number, r.user_id, 'pending', r.amount, "
+    "r.currency, r.units, r.line_count, r.payment_token, 1, r.placed_at, r.now, r.now, r.source, "
+    "r.external_ref, r.imported_by, r.content_hash FROM r LEFT JOIN closed c ON c.order_id = r.id "
+    "RETURNING id) "
+    "INSERT INTO order_lines (order_id, line_no, product_id, sku, name, quantity, "
+    "unit_price_micros, total) SELECT p.id, l.line_no, l.product_id, l.sku, l.name, l.quantity, "
+    "l.price, l.total FROM placed p JOIN unnest(CAST($18 AS TEXT[]), CAST($19 AS BIGINT[]), "
+    "CAST($20 AS TEXT[]), CAST($21 AS TEXT[]), CAST($22 AS TEXT[]), CAST($23 AS BIGINT[]), "
+    "CAST($24 AS BIGINT[]), CAST($25 AS BIGINT[])) AS l (order_id, line_no, product_id, sku, name, "
+    "quantity, price, total) ON l.order_id = p.id"};
 constexpr Statement find_imported_sql{
     "order.find_imported",
     "SELECT id, content_hash FROM orders WHERE source = $1 AND external_ref = $2"};
@@ -43,7 +70,12 @@ constexpr Statement find_imported_sql{
 constexpr Statement mark_paid_sql{
     "order.mark_paid",
     "UPDATE orders SET status = 'paid', version = version + 1, updated_at = $2 "
-    "WHERE id = $1 AND status = 'pending' RETURNING number, user_id, amount, currency, version"};
+    "WHERE id = $1 AND status = 'pending' "
+    "RETURNING number, user_id, amount, currency, version, id",
+    "UPDATE orders SET status = 'paid', version = version + 1, "
+    "updated_at = (CAST($2 AS BIGINT[]))[1] "  // the same for all
+    "WHERE id = ANY (CAST($1 AS TEXT[])) AND status = 'pending' "
+    "RETURNING number, user_id, amount, currency, version, id"};
 constexpr Statement mark_cancelled_sql{
     "order.mark_cancelled",
     "UPDATE orders SET status = 'cancelled', cancel_reason = $3, version = version + 1, "
@@ -67,7 +99,10 @@ constexpr Statement order_status_sql{"order.status", "SELECT status FROM orders 
 constexpr Statement find_orders_sql{
     "order.find_many",
     SOUK_ORDER_COLUMNS "WHERE o.id IN (SELECT value FROM json_each($1)) ORDER BY o.id, l.line_no",
-    SOUK_ORDER_COLUMNS "WHERE o.id = ANY (CAST($1 AS TEXT[])) ORDER BY o.id, l.line_no"};
+    // Said of both tables: whatever their statistics, neither is read whole.
+    SOUK_ORDER_COLUMNS
+    "WHERE o.id = ANY (CAST($1 AS TEXT[])) AND l.order_id = ANY (CAST($1 AS TEXT[])) "
+    "ORDER BY o.id, l.line_no"};
 constexpr Statement list_orders_sql{
     "order.list",
     SOUK_ORDER_COLUMNS
@@ -163,6 +198,14 @@ Task<Result<std::vector<Order>>> query_orders(
     co_return read_orders(*rows);
 }
 
+Changed changed_from(const Rows::Row& row) {
+    Changed changed(Money(row.integer(2), currency_of(row.text(3))));
+    changed.number = row.string(0);
+    changed.user_id = row.string(1);
+    changed.version = row.integer(4);
+    return changed;
+}
+
 Task<Result<std::optional<Changed>>> change(
     Transaction& tx, const Statement& statement, Params params
 ) {
@@ -170,11 +213,7 @@ Task<Result<std::optional<Changed>>> change(
     if (!rows) co_return rows.error();
     std::optional<Changed> changed;
     if (rows->empty()) co_return changed;
-    const auto row = (*rows)[0];
-    changed.emplace(Money(row.integer(2), currency_of(row.text(3))));
-    changed->number = row.string(0);
-    changed->user_id = row.string(1);
-    changed->version = row.integer(4);
+    changed = changed_from((*rows)[0]);
     co_return changed;
 }
 
@@ -251,6 +290,40 @@ Task<Result<Placed>> place(
     return place_in_steps(tx, std::move(closing), order, details);
 }
 
+Task<Result<void>> place_many(
+    Transaction& tx, const std::vector<std::shared_ptr<const Placing>>& placings
+) {
+    std::vector<Value> columns[17];
+    std::vector<Value> lines[8];
+    for (const auto& placing : placings) {
+        Params row = order_row(placing->order, placing->details);
+        row.emplace_back(placing->closing.fence);
+        row.emplace_back(static_cast<std::int64_t>(placing->closing.status));
+        row.emplace_back(placing->closing.answer);
+        for (std::size_t i = 0; i < std::size(columns); ++i)
+            columns[i].push_back(std::move(row.at(i)));
+        std::int64_t line_no = 0;
+        for (const OrderLine& line : placing->order.lines) {
+            lines[0].emplace_back(placing->order.id);
+            lines[1].emplace_back(++line_no);
+            lines[2].emplace_back(line.product_id);
+            lines[3].emplace_back(line.sku);
+            lines[4].emplace_back(line.name);
+            lines[5].emplace_back(line.quantity);
+            lines[6].emplace_back(line.unit_price.micros());
+            lines[7].emplace_back(line.total);
+        }
+    }
+    Params params;
+    for (const auto& column : columns)
+        params.emplace_back(array_text(column));
+    for (const auto& column : lines)
+        params.emplace_back(array_text(column));
+    auto placed = co_await tx.execute_last(place_many_sql, std::move(params));
+    if (!placed) co_return placed.error();
+    co_return Result<void>();
+}
+
 Task<Result<std::optional<Imported>>> find_imported(
     Database& database, std::string source, std::string external_ref, Deadline deadline
 ) {
@@ -265,8 +338,19 @@ Task<Result<std::optional<Imported>>> find_imported(
     co_return imported;
 }
 
-Task<Result<std::optional<Changed>>> mark_paid(Transaction& tx, std::string id, Timestamp now) {
-    return change(tx, mark_paid_sql, bind(std::move(id), now));
+Task<Result<std::map<std::string, Changed>>> mark_paid(
+    Transaction& tx, std::vector<std::string> ids, Timestamp now
+) {
+    std::vector<Params> params;
+    params.reserve(ids.size());
+    for (std::string& id : ids)
+        params.push_back(bind(std::move(id), now));
+    auto rows = co_await tx.execute_set(mark_paid_sql, std::move(params));
+    if (!rows) co_return rows.error();
+    std::map<std::string, Changed> changed;
+    for (std::size_t i = 0; i < rows->size(); ++i)
+        changed.emplace((*rows)[i].string(5), changed_from((*rows)[i]));
+    co_return changed;
 }
 
 Task<Result<std::optional<Changed>>> mark_cancelled(

@@ -5,6 +5,8 @@
 #include "souk/order/api.hpp"
 
 #include <limits>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -48,6 +50,20 @@ Task<Result<Placed>> place(
     Transaction& tx, Closing closing, const Order& order, const OrderDetails& details
 );
 
+/// An order about to be placed.
+struct Placing {
+    Placing(Closing closing, Order order, OrderDetails details)
+        : closing(std::move(closing)), order(std::move(order)), details(std::move(details)) {}
+    Closing closing;
+    Order order;
+    OrderDetails details;
+};
+/// The same for many: all of them or, with an error, none; which one was in the way place() says.
+/// PostgreSQL only; the last of its body.
+Task<Result<void>> place_many(
+    Transaction& tx, const std::vector<std::shared_ptr<const Placing>>& placings
+);
+
 struct Imported {
     Imported() = default;
     std::string order_id;
@@ -67,8 +83,11 @@ struct Changed {
 };
 /// What to do about an order that another transaction is just changing.
 enum class WhenLocked : std::uint8_t { wait, skip };
-/// pending → paid, or pending → cancelled with `reason`; nothing when it was not pending.
-Task<Result<std::optional<Changed>>> mark_paid(Transaction& tx, std::string id, Timestamp now);
+/// pending → paid: those that were pending, by id.
+Task<Result<std::map<std::string, Changed>>> mark_paid(
+    Transaction& tx, std::vector<std::string> ids, Timestamp now
+);
+/// pending → cancelled with `reason`; nothing when it was not pending.
 Task<Result<std::optional<Changed>>> mark_cancelled(
     Transaction& tx, std::string id, std::string_view reason, Timestamp now, WhenLocked when_locked
 );
