@@ -1,6 +1,6 @@
 // One database that is to pgbench what the modules' databases are to the shop: the migrations of
-// each module in a schema of its own, since a session of pgbench has one database only. Made from the
-// files that `souk migrate` embeds, so a new index or constraint is in the limit as well.
+// each module in a schema of its own, since a session of pgbench has one database only. Made from
+// the files that `souk migrate` embeds, so a new index or constraint is in the limit as well.
 import { readFile, readdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
@@ -14,8 +14,8 @@ export const customers = 1000;
 // As many products as half a year of the trade has ("Online Retail", December to May: 3,514).
 export const products = 3500;
 // How a product's share of the lines falls with its rank: exp(-skew * rank / products). By 6.5 two
-// lines meet in one product as often as in the trade: the sum of the squared shares is 0.00093 there
-// and here, and so is the contention for rows. The best fifth sells 73% here, 65% there.
+// lines meet in one product as often as in the trade: the sum of the squared shares is 0.00093
+// there and here, and so is the contention for rows. The best fifth sells 73% here, 65% there.
 const skew = 6.5;
 
 // Ids are as long as the shop's: a prefix and 26 characters.
@@ -70,9 +70,10 @@ INSERT INTO shop_payment.bus_lease VALUES ('relay/payment', 'apksKrhZ8ffL6p_x', 
 VACUUM ANALYZE shop_user.users, shop_product.products, shop_product.stock;
 `;
 
-/// The triggers' functions find their tables by the search path; the scripts name the schema. The costs
-/// are those of the shop's sessions (src/database/postgres). Plans are made once: the shop's statements
-/// get generic ones after five executions, and a run shall not be the warming of its connections.
+/// The triggers' functions find their tables by the search path; the scripts name the schema. The
+/// costs are those of the shop's sessions (src/database/postgres). Plans are made once: the shop's
+/// statements get generic ones after five executions, and a run shall not be the warming of its
+/// connections.
 export async function createShop(services, database) {
     const path = modules.map((module) => `shop_${module}`).join(', ');
     const sessions = [
@@ -98,8 +99,8 @@ export async function rendered(file, lines) {
         .replaceAll('{{customer}}', customerPrefix);
 }
 
-/// Draws :p1 to :pN, ascending and all different: line i has the i-th N-th of the popularity. So each
-/// product has its share, and no order has one twice.
+/// Draws :p1 to :pN, ascending and all different: line i has the i-th N-th of the popularity. So
+/// each product has its share, and no order has one twice.
 function draws(lines) {
     const out = [];
     for (let i = 0; i < lines; ++i) {
@@ -145,8 +146,8 @@ function answerOf(lines) {
 
 const repeated = (lines, value) => `{${Array.from({ length: lines }, () => value).join(',')}}`;
 
-/// What a program sends with its statements; pgbench cannot compose text, so it is the same in every
-/// order, as long as the shop's.
+/// What a program sends with its statements; pgbench cannot compose text, so it is the same in
+/// every order, as long as the shop's.
 export function texts(lines) {
     const order = 'ord_01m853pafyep6r98fgzq8awq2f';
     const user = `${customerPrefix}${firstNumber}`;

@@ -8,11 +8,13 @@ import { join } from 'node:path';
 // Two threads of pgbench, as there are two cores; one core of its own would be the load's limit.
 const threads = 2;
 
-/// What services.sh wrote: {postgres: {host, port, user, password, database}}, of the administrator,
-/// since the limits have databases of their own. `env` is an object like process.env.
+/// What services.sh wrote: {postgres: {host, port, user, password, database}}, of the
+/// administrator, since the limits have databases of their own. `env` is an object like
+/// process.env.
 export function servicesOf(env) {
     const text = env.SOUK_POSTGRES_ADMIN_URL;
-    if (!text) throw new Error('SOUK_POSTGRES_ADMIN_URL is not set: tests/support/services.sh env DIR');
+    if (!text)
+        throw new Error('SOUK_POSTGRES_ADMIN_URL is not set: tests/support/services.sh env DIR');
     const url = new URL(text);
     return {
         postgres: {
@@ -86,7 +88,8 @@ export async function initialize(services, database, scale) {
 }
 
 // The seconds of a run after those in which connections prepare and caches fill: from the progress
-// that pgbench reports once a second, "progress: 3.0 s, 812.9 tps, lat 4.9 ms stddev 1.2, 0 failed".
+// that pgbench reports once a second, "progress: 3.0 s, 812.9 tps, lat 4.9 ms stddev 1.2, 0
+// failed".
 function parsed({ out, err }, warm) {
     const failed = Number(/^number of failed transactions: (\d+)/m.exec(out)?.[1]);
     if (failed !== 0) throw new Error(`pgbench: ${failed} transactions failed`);
@@ -134,7 +137,8 @@ async function work(folder, script) {
     return ['-f', file];
 }
 
-/// A number of transactions in each client, not measured; those of `lazy` clients need not be durable.
+/// A number of transactions in each client, not measured; those of `lazy` clients need not be
+/// durable.
 export async function perform(services, database, options) {
     const { clients, count, script, variables, lazy = false } = options;
     const env = environment(services, database);
@@ -149,8 +153,8 @@ export async function perform(services, database, options) {
     }
 }
 
-/// One run: {rate, clients, latency_ms, transactions} of so many seconds after `warm`; with --rate also
-/// percentiles of all of it, counted from when a transaction was due.
+/// One run: {rate, clients, latency_ms, transactions} of so many seconds after `warm`; with --rate
+/// also percentiles of all of it, counted from when a transaction was due.
 export async function pgbench(services, database, options) {
     const { clients, seconds, warm = 1, rate, script, variables = {} } = options;
     const folder = await mkdtemp(join(tmpdir(), 'souk-pgbench.'));

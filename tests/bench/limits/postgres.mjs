@@ -1,5 +1,5 @@
-// The limits that PostgreSQL itself sets, by pgbench in databases of their own on the server that the
-// shop uses in the same run, so with the same settings (fsync and synchronous_commit are on).
+// The limits that PostgreSQL itself sets, by pgbench in databases of their own on the server that
+// the shop uses in the same run, so with the same settings (fsync and synchronous_commit are on).
 //
 //     const limit = placedOrder({ lines: 2 });
 //     await limit.prepare(services);      // servicesOf(process.env) or readServices('DIR/env')
@@ -8,8 +8,8 @@
 //     await limit.remove();
 //
 // By itself: node postgres.mjs --services DIR/env [--seconds 5] [--json] [NAME...]
-//     --check-shop N [--lines 2]   whether N orders that a fresh shop placed there, until their mails
-//                                  were sent, left N times what the check of the limits expects
+//     --check-shop N [--lines 2]   whether N orders that a fresh shop placed there, until their
+//                                  mails were sent, left N times what the limits' check expects
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
@@ -53,7 +53,8 @@ function limit({ name, why, database, create, work }) {
             await create(services, database);
             clients = await best(probe_seconds, measure);
         },
-        run: (seconds, { rate, clients: count = clients } = {}) => measure(count, seconds, { rate }),
+        run: (seconds, { rate, clients: count = clients } = {}) =>
+            measure(count, seconds, { rate }),
         remove: () => dropDatabase(services, database),
     };
 }
@@ -85,7 +86,7 @@ function orderLimit({ name, why, lines, file, leaves, commits }) {
         async create(services) {
             script = await rendered(file, lines);
             await createShop(services, database);
-            await checkRows(services, database, { leaves, commits, ...work() });
+            await checkRows(services, database, { leaves, commits, next: work });
             await fill(services, database, work());
         },
     });

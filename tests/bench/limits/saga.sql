@@ -1,10 +1,10 @@
--- All of our own saga's SQL for one order until it is paid and its mail has gone, one order at a time
--- in each client: the statements as souk sends them for a batch of one (recorded 2026-11-23 with
--- log_statement), each consumer's step its own transaction, what souk sends in one piece in one
--- pipeline. What a second order in the same batch would share is shared with nobody here.
--- Not in it: renewals of the relays' leases (one in five seconds) and looks that find nothing.
--- Where souk takes the oldest that is due, each client takes its own, without waiting for neighbours:
--- the conditions that say so are marked "own". `k` numbers the orders of all runs.
+-- All of our own saga's SQL for one order until it is paid and its mail has gone, one order at a
+-- time in each client: the statements as souk sends them for a batch of one (recorded 2026-11-23
+-- with log_statement), each consumer's step its own transaction, what souk sends in one piece in
+-- one pipeline. What a second order in the same batch would share is shared with nobody here. Not
+-- in it: renewals of the relays' leases (one in five seconds) and looks that find nothing. Where
+-- souk takes the oldest that is due, each client takes its own, without waiting for neighbours: the
+-- conditions that say so are marked "own". `k` numbers the orders of all runs.
 \set n :n + 1
 \set k :start + :n * 256 + :client_id
 \set id 1000000000000000000 + :k
@@ -20,8 +20,9 @@
 -- order: the claim [order.claim_intent]
 INSERT INTO shop_order.intents (caller, route, idempotency_key, body_hash, order_id, status, fence,
     lease_until, answer_status, answer_body, created_at)
-VALUES ('{{customer}}' || :user, 'POST /api/orders', 'bench-' || :id, :hash, 'ord_01m853p' || :id, 'open', 1,
-    :lease, 0, '', :now)
+VALUES ('{{customer}}' || :user, 'POST /api/orders', 'bench-' || :id, :hash,
+    'ord_01m853p' || :id,
+    'open', 1, :lease, 0, '', :now)
 ON CONFLICT (caller, route, idempotency_key) DO UPDATE
 SET lease_until = excluded.lease_until, fence = intents.fence + 1
 WHERE intents.status = 'open' AND intents.lease_until <= :now
@@ -52,7 +53,8 @@ WITH mine AS MATERIALIZED (
         p.price_micros IS NOT NULL AS orderable,
         COALESCE(l.available >= w.quantity, FALSE) AS enough
     FROM wanted w
-    LEFT JOIN LATERAL (SELECT * FROM shop_product.products WHERE id = w.product_id OFFSET 0) p ON TRUE
+    LEFT JOIN LATERAL (SELECT * FROM shop_product.products WHERE id = w.product_id OFFSET 0) p
+        ON TRUE
     LEFT JOIN locked l ON l.product_id = w.product_id
 ), complete AS MATERIALIZED (
     SELECT BOOL_AND(orderable AND enough) AS yes FROM found
@@ -66,8 +68,8 @@ WITH mine AS MATERIALIZED (
     WHERE stock.product_id = ANY ((SELECT list FROM ids)::TEXT[])
         AND stock.product_id = f.product_id AND c.yes
 ), written AS (
-    INSERT INTO shop_product.holds (order_id, product_id, quantity, sku, name, price_micros, currency,
-        status)
+    INSERT INTO shop_product.holds (order_id, product_id, quantity, sku, name, price_micros,
+        currency, status)
     SELECT m.order_id, f.product_id, f.quantity, f.sku, f.name, f.price_micros, f.currency, 'held'
     FROM found f, mine m, complete c WHERE c.yes
 )
@@ -77,20 +79,21 @@ FROM found f, complete c ORDER BY f.product_id;
 
 -- order: placed, 201 [outbox.append, order.place]
 \startpipeline
-INSERT INTO shop_order.outbox (event_id, type, aggregate_id, version, data, traceparent, occurred_at)
-SELECT * FROM unnest(ARRAY['evt_01m853p' || :id], ARRAY['order.placed'], ARRAY['ord_01m853p' || :id],
-    ARRAY[CAST(1 AS BIGINT)], ARRAY[CAST(:placed_event AS TEXT)], ARRAY[CAST(:traceparent AS TEXT)],
-    ARRAY[CAST(:now AS BIGINT)]);
+INSERT INTO shop_order.outbox (event_id, type, aggregate_id, version, data, traceparent,
+    occurred_at)
+SELECT * FROM unnest(ARRAY['evt_01m853p' || :id], ARRAY['order.placed'],
+    ARRAY['ord_01m853p' || :id], ARRAY[CAST(1 AS BIGINT)], ARRAY[CAST(:placed_event AS TEXT)],
+    ARRAY[CAST(:traceparent AS TEXT)], ARRAY[CAST(:now AS BIGINT)]);
 
 WITH closed AS (
     UPDATE shop_order.intents SET status = 'final', answer_status = 201, answer_body = :answer
     WHERE order_id = 'ord_01m853p' || :id AND fence = 1 AND status = 'open' RETURNING order_id
 ), placed AS (
     INSERT INTO shop_order.orders (id, number, user_id, status, amount, currency, units, line_count,
-        payment_token, version, placed_at, created_at, updated_at, source, external_ref, imported_by,
-        content_hash)
-    SELECT (SELECT order_id FROM closed), 'SO-2611' || :number, '{{customer}}' || :user, 'pending', :amount,
-        'GBP', :lines, :lines, 'tok_approve', 1, :now, :now, :now, NULL, NULL, NULL, NULL
+        payment_token, version, placed_at, created_at, updated_at, source, external_ref,
+        imported_by, content_hash)
+    SELECT (SELECT order_id FROM closed), 'SO-2611' || :number, '{{customer}}' || :user, 'pending',
+        :amount, 'GBP', :lines, :lines, 'tok_approve', 1, :now, :now, :now, NULL, NULL, NULL, NULL
     RETURNING id
 )
 INSERT INTO shop_order.order_lines (order_id, line_no, product_id, sku, name, quantity,
@@ -140,8 +143,8 @@ WITH r AS (
 )
 INSERT INTO shop_payment.attempts (id, payment_id, order_id, operation, charge_id, token, amount,
     currency, status, tries, next_at, created_at)
-SELECT r.attempt_id, r.payment_id, r.order_id, 'charge', '', r.token, r.amount, r.currency, 'queued', 0,
-    r.now, r.now
+SELECT r.attempt_id, r.payment_id, r.order_id, 'charge', '', r.token, r.amount, r.currency,
+    'queued', 0, r.now, r.now
 FROM r JOIN p ON p.id = r.payment_id WHERE p.status = 'pending';
 COMMIT;
 \endpipeline
@@ -172,14 +175,16 @@ WHERE p.id = r.id AND p.status = 'pending' RETURNING p.id;
 \startpipeline
 INSERT INTO shop_payment.ledger_entries (set_id, account, amount, currency, order_id, created_at)
 SELECT r.set_id, v.account, v.amount, r.currency, r.order_id, r.now
-FROM unnest(ARRAY['led_01m853p' || :id], ARRAY['provider_receivable'], ARRAY[CAST(:amount AS BIGINT)],
-    ARRAY['sales'], ARRAY[-CAST(:amount AS BIGINT)], ARRAY['GBP'], ARRAY['ord_01m853p' || :id],
-    ARRAY[CAST(:now AS BIGINT)])
+FROM unnest(ARRAY['led_01m853p' || :id], ARRAY['provider_receivable'],
+    ARRAY[CAST(:amount AS BIGINT)], ARRAY['sales'], ARRAY[-CAST(:amount AS BIGINT)], ARRAY['GBP'],
+    ARRAY['ord_01m853p' || :id], ARRAY[CAST(:now AS BIGINT)])
     AS r (set_id, account, amount, other_account, other_amount, currency, order_id, now),
 LATERAL (VALUES (r.account, r.amount), (r.other_account, r.other_amount)) AS v (account, amount);
 INSERT INTO shop_payment.ledger_sets (id, attempt_id, created_at)
-SELECT * FROM unnest(ARRAY['led_01m853p' || :id], ARRAY['att_01m853p' || :id], ARRAY[CAST(:now AS BIGINT)]);
-INSERT INTO shop_payment.outbox (event_id, type, aggregate_id, version, data, traceparent, occurred_at)
+SELECT * FROM unnest(ARRAY['led_01m853p' || :id], ARRAY['att_01m853p' || :id], 
+    ARRAY[CAST(:now AS BIGINT)]);
+INSERT INTO shop_payment.outbox (event_id, type, aggregate_id, version, data, traceparent,
+    occurred_at)
 SELECT * FROM unnest(ARRAY['evt_01m853q' || :id], ARRAY['payment.captured'],
     ARRAY['pay_01m853p' || :id], ARRAY[CAST(1 AS BIGINT)], ARRAY[CAST(:captured_event AS TEXT)],
     ARRAY[''], ARRAY[CAST(:now AS BIGINT)]);
@@ -210,9 +215,11 @@ UPDATE shop_order.orders SET status = 'paid', version = version + 1, updated_at 
 WHERE id = 'ord_01m853p' || :id AND status = 'pending'
 RETURNING number, user_id, amount, currency, version;
 \startpipeline
-INSERT INTO shop_order.outbox (event_id, type, aggregate_id, version, data, traceparent, occurred_at)
+INSERT INTO shop_order.outbox (event_id, type, aggregate_id, version, data, traceparent,
+    occurred_at)
 SELECT * FROM unnest(ARRAY['evt_01m853r' || :id], ARRAY['order.paid'], ARRAY['ord_01m853p' || :id],
-    ARRAY[CAST(2 AS BIGINT)], ARRAY[CAST(:paid_event AS TEXT)], ARRAY[''], ARRAY[CAST(:now AS BIGINT)]);
+    ARRAY[CAST(2 AS BIGINT)], ARRAY[CAST(:paid_event AS TEXT)], ARRAY[''],
+    ARRAY[CAST(:now AS BIGINT)]);
 COMMIT;
 \endpipeline
 
@@ -241,7 +248,8 @@ WITH settled AS (
     UPDATE shop_product.reservations SET status = 'committed', updated_at = :now
     WHERE order_id = 'ord_01m853p' || :id AND status = 'held' RETURNING order_id
 ), moved AS (
-    UPDATE shop_product.holds SET status = 'committed' FROM settled s WHERE holds.order_id = s.order_id
+    UPDATE shop_product.holds SET status = 'committed' FROM settled s
+    WHERE holds.order_id = s.order_id
 )
 INSERT INTO shop_product.settling (order_id) SELECT order_id FROM settled;
 COMMIT;
@@ -250,11 +258,13 @@ COMMIT;
 \startpipeline
 BEGIN;
 INSERT INTO shop_notification.inbox (consumer, event_id, received_at)
-SELECT * FROM unnest(ARRAY['notification'], ARRAY['evt_01m853r' || :id], ARRAY[CAST(:now AS BIGINT)])
+SELECT * FROM unnest(ARRAY['notification'], ARRAY['evt_01m853r' || :id],
+    ARRAY[CAST(:now AS BIGINT)])
 ON CONFLICT DO NOTHING RETURNING event_id;
 \endpipeline
 \startpipeline
-INSERT INTO shop_notification.mails (id, template, order_id, user_id, status, tries, next_at, created_at)
+INSERT INTO shop_notification.mails (id, template, order_id, user_id, status, tries, next_at,
+    created_at)
 SELECT r.id, r.template, r.order_id, r.user_id, 'queued', 0, r.now, r.now
 FROM unnest(ARRAY['mail_' || :mail1 || :mail2], ARRAY['order_paid'], ARRAY['ord_01m853p' || :id],
     ARRAY['{{customer}}' || :user], ARRAY[CAST(:now AS BIGINT)])
