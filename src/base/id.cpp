@@ -7,6 +7,7 @@
 #include <array>
 #include <cstring>
 #include <stdexcept>
+#include <utility>
 
 namespace souk {
 namespace {
@@ -14,7 +15,7 @@ namespace {
 using Uint128 = unsigned __int128;
 
 constexpr std::string_view crockford = "0123456789abcdefghjkmnpqrstvwxyz";
-constexpr std::size_t id_length = 26;
+constexpr int id_length = 26;
 
 void fill_random(void* out, std::size_t size) {
     static const int ready = sodium_init();
@@ -22,10 +23,25 @@ void fill_random(void* out, std::size_t size) {
     randombytes_buf(out, size);
 }
 
+/// What the kernel gave, handed out once: one system call for many ids.
+class RandomWords {
+public:
+    std::uint64_t next() {
+        if (left_ == 0) {
+            fill_random(words_.data(), sizeof words_);
+            left_ = words_.size();
+        }
+        return std::exchange(words_[--left_], 0);
+    }
+
+private:
+    std::array<std::uint64_t, 64> words_{};
+    std::size_t left_ = 0;
+};
+
 std::uint64_t random_bits(int bits) {
-    std::uint64_t value = 0;
-    fill_random(&value, sizeof value);
-    return value >> (64 - bits);
+    thread_local RandomWords words;
+    return words.next() >> (64 - bits);
 }
 
 /// The 74 bits of a UUIDv7 that are not time, version or variant: random for the first id of a
@@ -66,10 +82,17 @@ std::string make_id(std::string_view prefix, Timestamp now) {
     Uint128 uuid = make_uuid_v7(now);
     std::string id(prefix.size() + 1 + id_length, '_');
     std::copy(prefix.begin(), prefix.end(), id.begin());
-    for (auto it = id.rbegin(); it != id.rbegin() + id_length; ++it) {
-        *it = crockford[static_cast<std::size_t>(uuid & 31)];
-        uuid >>= 5;
-    }
+    // Five bits a character; twelve of them from 64 bits, for shifts of 128 are dear.
+    const auto write = [](char* last, std::uint64_t bits, int characters) {
+        for (int i = 0; i < characters; ++i, bits >>= 5)
+            *last-- = crockford[bits & 31];
+    };
+    constexpr int low = 12;
+    write(&id.back(), static_cast<std::uint64_t>(uuid), low);
+    write(&id.back() - low, static_cast<std::uint64_t>(uuid >> (5 * low)), low);
+    write(
+        &id.back() - 2 * low, static_cast<std::uint64_t>(uuid >> (10 * low)), id_length - 2 * low
+    );
     return id;
 }
 
