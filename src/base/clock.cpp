@@ -1,7 +1,5 @@
 #include "souk/clock.hpp"
 
-#include <fmt/format.h>
-
 namespace souk {
 namespace {
 
@@ -78,16 +76,20 @@ std::string to_rfc3339(Timestamp t) {
     auto day = chrono::floor<chrono::days>(t);
     chrono::year_month_day date(day);
     chrono::hh_mm_ss time(chrono::floor<milliseconds>(t - day));
-    return fmt::format(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
-        static_cast<int>(date.year()),
-        static_cast<unsigned>(date.month()),
-        static_cast<unsigned>(date.day()),
-        time.hours().count(),
-        time.minutes().count(),
-        time.seconds().count(),
-        time.subseconds().count()
-    );
+    // By hand: every log line has one.
+    std::string text("0000-00-00T00:00:00.000Z");
+    const auto put = [&](std::size_t end, int digits, std::int64_t value) {
+        for (; digits > 0; --digits, value /= 10)
+            text[--end] = static_cast<char>('0' + value % 10);
+    };
+    put(4, 4, static_cast<int>(date.year()));
+    put(7, 2, static_cast<unsigned>(date.month()));
+    put(10, 2, static_cast<unsigned>(date.day()));
+    put(13, 2, time.hours().count());
+    put(16, 2, time.minutes().count());
+    put(19, 2, time.seconds().count());
+    put(23, 3, time.subseconds().count());
+    return text;
 }
 
 Result<Timestamp> parse_rfc3339(std::string_view text) {

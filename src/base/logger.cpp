@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iterator>
 
 namespace souk::base {
@@ -43,8 +44,18 @@ bool must_escape(char32_t c) {
     return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0x2028 || c == 0x2029;
 }
 
+/// Printable ASCII that stands for itself in both formats.
+bool is_plain(char c) {
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
 void append_escaped(std::string& out, std::string_view text, LogFormat format) {
-    while (!text.empty()) {
+    for (;;) {
+        const auto special = std::find_if_not(text.begin(), text.end(), is_plain);
+        const auto plain = static_cast<std::size_t>(special - text.begin());
+        out.append(text, 0, plain);
+        text.remove_prefix(plain);
+        if (text.empty()) return;
         Utf8Step step = next_code_point(text);
         if (must_escape(step.code_point)) {
             append_escape(out, step.code_point, format);
@@ -73,7 +84,8 @@ void append_json_field(std::string& out, const LogField& field) {
     }
     out += ",\"";
     append_escaped(out, field.key, LogFormat::json);
-    fmt::format_to(std::back_inserter(out), "\":{}", std::get<std::int64_t>(field.value));
+    const fmt::format_int number(std::get<std::int64_t>(field.value));
+    out.append("\":").append(number.data(), number.size());
 }
 
 void append_text_field(std::string& out, const LogField& field) {
@@ -102,9 +114,9 @@ std::string format_log_line(
     std::initializer_list<LogField> fields
 ) {
     std::string out;
-    out.reserve(160 + message.size());
+    out.reserve(320 + message.size());
     if (format == LogFormat::json) {
-        out += "{\"time\":\"" + to_rfc3339(time) + "\"";
+        out.append("{\"time\":\"").append(to_rfc3339(time)).append("\"");
         append_json_member(out, "level", name_of(level));
         append_json_member(out, "component", component);
         append_json_member(out, "message", message);
