@@ -27,6 +27,7 @@ constexpr std::array grants{
 }  // namespace
 
 bool Identity::may(std::string_view permission) const {
+    if (roles.empty()) return false;
     if (has_role("admin")) return true;
     return std::any_of(grants.begin(), grants.end(), [&](const Grant& grant) {
         return grant.permission == permission && has_role(grant.role);
