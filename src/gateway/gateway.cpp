@@ -67,16 +67,16 @@ public:
             auto found = co_await authenticate(request);
             caller.emplace(std::move(found));
         }
-        // Empty, too, when the token is bad: then the address pays.
-        const std::string_view subject =
-            *caller ? std::string_view((*caller)->subject) : std::string_view();
-        auto counted = Result<void>();
-        if (route.rate_class != http::RateClass::none)
-            counted = co_await limits_.take(
-                route.rate_class, subject, request.remote_address, response_headers
-            );
-        if (!counted) co_return counted.error();
-
+        if (route.rate_class != http::RateClass::none) {
+            // Nobody's, too, when the token is bad: then the address pays.
+            const std::string_view subject =
+                *caller ? std::string_view((*caller)->subject) : std::string_view();
+            const std::string key =
+                limits_.key_of(route.rate_class, subject, request.remote_address);
+            const RateDecision decision = co_await limits_.take(route.rate_class, key);
+            auto counted = limits_.tell(route.rate_class, decision, response_headers);
+            if (!counted) co_return counted.error();
+        }
         auto allowed = *caller ? authorize(route, **caller) : Result<void>(caller->error());
         if (!allowed) {
             if (allowed.error().kind == ErrorKind::unauthenticated)

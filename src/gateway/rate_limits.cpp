@@ -56,26 +56,26 @@ RateLimits::RateLimits(RateLimiter& limiter, const Settings& settings) : limiter
     }
 }
 
-Task<Result<void>> RateLimits::take(
-    http::RateClass rate_class,
-    std::string_view subject,
-    std::string_view remote_address,
-    http::Headers& response_headers
-) {
-    if (rate_class == http::RateClass::none) co_return Result<void>();
-    const auto name = names[index_of(rate_class)];
-    const Quota& quota = quotas_[index_of(rate_class)];
-    std::string key(name);
+std::string RateLimits::key_of(
+    http::RateClass rate_class, std::string_view subject, std::string_view remote_address
+) const {
+    std::string key(names[index_of(rate_class)]);
     if (subject.empty() || rate_class == http::RateClass::credentials)
-        key.append(":ip:").append(network_of(remote_address));
-    else
-        key.append(":").append(subject);
+        return key.append(":ip:").append(network_of(remote_address));
+    return key.append(":").append(subject);
+}
 
-    const auto decision = co_await limiter_.take(key, quota.per_minute, window);
-    response_headers.set("RateLimit-Policy", quota.policy);
-    response_headers.set("RateLimit", state_of(name, decision));
-    if (decision.allowed) co_return Result<void>();
-    co_return Error(ErrorKind::rate_limited, "rate_limited", "Too many requests; wait a while.")
+Task<RateDecision> RateLimits::take(http::RateClass rate_class, std::string_view key) {
+    return limiter_.take(key, quotas_[index_of(rate_class)].per_minute, window);
+}
+
+Result<void> RateLimits::tell(
+    http::RateClass rate_class, const RateDecision& decision, http::Headers& response_headers
+) const {
+    response_headers.set("RateLimit-Policy", quotas_[index_of(rate_class)].policy);
+    response_headers.set("RateLimit", state_of(names[index_of(rate_class)], decision));
+    if (decision.allowed) return {};
+    return Error(ErrorKind::rate_limited, "rate_limited", "Too many requests; wait a while.")
         .with_retry_after(std::max(1, decision.reset_s));
 }
 

@@ -18,14 +18,17 @@ namespace souk::gateway {
 class RateLimits {
 public:
     RateLimits(RateLimiter& limiter, const Settings& settings);
-    /// Counts one request; `subject` is empty when nobody is signed in. Adds RateLimit-Policy and
-    /// RateLimit. Errors: `rate_limited` "rate_limited" with the seconds to wait.
-    Task<Result<void>> take(
-        http::RateClass rate_class,
-        std::string_view subject,
-        std::string_view remote_address,
-        http::Headers& response_headers
-    );
+    /// Whose quota a request takes from; `subject` is empty when nobody is signed in.
+    std::string key_of(
+        http::RateClass rate_class, std::string_view subject, std::string_view remote_address
+    ) const;
+    /// Counts one request of `key`, which must stay until this is over. Not for RateClass::none.
+    Task<RateDecision> take(http::RateClass rate_class, std::string_view key);
+    /// Adds RateLimit-Policy and RateLimit. Errors: `rate_limited` "rate_limited" with the seconds
+    /// to wait.
+    Result<void> tell(
+        http::RateClass rate_class, const RateDecision& decision, http::Headers& response_headers
+    ) const;
 
 private:
     struct Quota {
