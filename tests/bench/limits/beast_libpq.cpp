@@ -6,9 +6,9 @@
 #include "bench/limits/server.hpp"
 #include "bench/load/arguments.hpp"
 
+#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/experimental/channel.hpp>
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
@@ -21,7 +21,8 @@
 #include <unistd.h>
 
 #include <array>
-#include <charconv>
+#include <chrono>
+#include <exception>
 #include <fstream>
 #include <memory>
 #include <sstream>
@@ -137,14 +138,23 @@ private:
     Descriptor descriptor_;
 };
 
+/// The client sees its connection break: a fault of the measurement.
+void tell(const std::exception_ptr& ended) {
+    try {
+        if (ended) std::rethrow_exception(ended);
+    } catch (const std::exception& error) {
+        fmt::print(stderr, "bench_beast_libpq: {}\n", error.what());
+    }
+}
+
 /// A thread: its connections to the database, and those of its clients.
 class Server {
 public:
     Server(const Work& work, std::size_t links, std::size_t first)
-        : work_(work), context_(1), free_(context_, links), next_(first) {
+        : work_(work), context_(1), wake_(context_, Timer::time_point::max()), next_(first) {
         for (std::size_t i = 0; i < links; ++i) {
             links_.push_back(std::make_unique<Link>(context_, work));
-            free_.try_send(boost::system::error_code(), links_.back().get());
+            free_.push_back(links_.back().get());
         }
     }
 
@@ -158,13 +168,14 @@ public:
     void run() { context_.run(); }
 
 private:
-    using Free = asio::experimental::channel<Executor, void(boost::system::error_code, Link*)>;
+    using Clock = std::chrono::steady_clock;
+    using Timer = asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>, Executor>;
 
     Task<void> accept(Acceptor acceptor) {
         for (;;) {
             Socket socket = co_await acceptor.async_accept(awaiting);
             socket.set_option(tcp::no_delay(true));
-            asio::co_spawn(context_.get_executor(), converse(std::move(socket)), asio::detached);
+            asio::co_spawn(context_.get_executor(), converse(std::move(socket)), tell);
         }
     }
 
@@ -172,36 +183,42 @@ private:
         boost::beast::flat_buffer buffer;
         boost::system::error_code gone;
         auto token = asio::redirect_error(awaiting, gone);
-        try {
-            for (;;) {
-                http::request<http::string_body> request;
-                co_await http::async_read(socket, buffer, request, token);
-                if (gone) co_return;
-                http::response<http::string_body> answer(http::status::ok, 11);
-                answer.set(http::field::content_type, "application/json");
-                answer.body() = co_await page();
-                answer.prepare_payload();
-                co_await http::async_write(socket, answer, token);
-                if (gone) co_return;
-            }
-        } catch (const std::exception& error) {
-            // The client sees its connection break: a fault of the measurement.
-            fmt::print(stderr, "bench_beast_libpq: {}\n", error.what());
+        while (!gone) {
+            http::request<http::string_body> request;
+            co_await http::async_read(socket, buffer, request, token);
+            if (gone) co_return;
+            http::response<http::string_body> answer(http::status::ok, 11);
+            answer.set(http::field::content_type, "application/json");
+            answer.body() = co_await page();
+            answer.prepare_payload();
+            co_await http::async_write(socket, answer, token);
         }
     }
 
     Task<std::string> page() {
         const Position& after = work_.positions[next_++ % work_.positions.size()];
-        Link* link = co_await free_.async_receive(awaiting);
+        Link* link = co_await take_link();
         const Rows rows = co_await link->list(after, work_);
-        free_.try_send(boost::system::error_code(), link);
+        free_.push_back(link);
+        wake_.cancel_one();
         co_return render_page(rows.get(), work_.limit);
+    }
+
+    Task<Link*> take_link() {
+        boost::system::error_code woken;
+        auto token = asio::redirect_error(awaiting, woken);
+        while (free_.empty())
+            co_await wake_.async_wait(token);
+        Link* link = free_.back();
+        free_.pop_back();
+        co_return link;
     }
 
     const Work& work_;
     asio::io_context context_;
-    Free free_;
     std::vector<std::unique_ptr<Link>> links_;
+    std::vector<Link*> free_;
+    Timer wake_;  // never expires; cancelled for who waits for a link
     std::size_t next_;
 };
 
