@@ -68,8 +68,7 @@ Task<void> Connection::run([[maybe_unused]] std::shared_ptr<Connection> self) {
     try {
         bool again = true;
         if (tls_) again = co_await shake_hands();
-        while (again)
-            again = co_await serve_one();
+        if (again) co_await serve_all();
         if (close_ && !aborted_) co_await linger();
     } catch (const std::exception& e) {
         Logger("http").error("a connection failed", {{"error", e.what()}});
@@ -85,43 +84,54 @@ Task<bool> Connection::shake_hands() {
     co_return false;
 }
 
-/// False when the connection is over; `close_` tells that an answer was sent before.
-Task<bool> Connection::serve_one() {
-    const Input head = co_await read_head();
-    if (head == Input::closed) co_return false;
-    Exchange exchange(worker_->clock().steady());
-    exchange.request.remote_address = peer_;
-    if (tls_) exchange.arrival.peer_names = &tls_->peer_names();
-    if (head == Input::faulty) co_return co_await refuse_head(exchange);
-    if (!open(exchange)) co_return co_await refuse_head(exchange);
-
-    auto answer = co_await worker_->dispatcher().admit(exchange);
-    if (aborted_) co_return false;
-    if (answer) {
-        if (answer->status == 413) close_ = true;
-        const bool skipped = co_await skip_body(exchange);
-        if (!skipped) close_ = true;
-        co_return co_await write(exchange, std::move(*answer));
+/// One request after the other; `close_` tells that an answer ended it. One coroutine for all,
+/// since its frame is large.
+Task<void> Connection::serve_all() {
+    for (bool again = true; again;) {
+        const Input head = co_await read_head();
+        if (head == Input::closed) co_return;
+        Exchange exchange(worker_->clock().steady());
+        exchange.request.remote_address = peer_;
+        if (tls_) exchange.arrival.peer_names = &tls_->peer_names();
+        if (head == Input::faulty || !open(exchange)) {
+            co_await refuse_head(exchange);
+            co_return;
+        }
+        auto answer = co_await worker_->dispatcher().admit(exchange);
+        if (aborted_) co_return;
+        if (answer) {
+            if (answer->status == 413) close_ = true;
+            const bool skipped = co_await skip_body(exchange);
+            if (!skipped) close_ = true;
+            again = co_await write(exchange, std::move(*answer));
+            continue;
+        }
+        if (!reader_->is_done()) {
+            const Input body = co_await read_body(exchange);
+            if (body == Input::closed) co_return;
+            if (body == Input::faulty) {
+                co_await refuse_head(exchange);
+                co_return;
+            }
+        }
+        auto response = co_await worker_->dispatcher().answer(exchange);
+        if (streamed_ && !reader_->is_done()) close_ = true;
+        again = false;
+        if (!aborted_) {
+            const bool whole = begin_write(exchange, response);
+            again = whole && keeps_on();
+            if (!whole) again = co_await end_write(std::move(response));
+        }
+        if (streamed_) co_await end_stream();
     }
-    if (!reader_->is_done()) {
-        const Input body = co_await read_body(exchange);
-        if (body == Input::closed) co_return false;
-        if (body == Input::faulty) co_return co_await refuse_head(exchange);
-    }
-    auto response = co_await worker_->dispatcher().answer(exchange);
-    if (streamed_ && !reader_->is_done()) close_ = true;
-    bool again = false;
-    if (!aborted_) again = co_await write(exchange, std::move(response));
-    if (streamed_) co_await end_stream();
-    co_return again;
 }
 
 /// Answers `fault_` and ends the connection: after bad framing nobody knows where a request starts.
-Task<bool> Connection::refuse_head(Exchange& exchange) {
+Task<void> Connection::refuse_head(Exchange& exchange) {
     close_ = true;
     reading_.clear();
     auto response = worker_->dispatcher().refuse(exchange, fault_);
-    co_return co_await write(exchange, std::move(response));
+    co_await write(exchange, std::move(response));
 }
 
 Task<Connection::Input> Connection::read_head() {
@@ -294,6 +304,13 @@ Task<std::size_t> Connection::read_more() {
 }
 
 Task<bool> Connection::write(Exchange& exchange, Response response) {
+    const bool whole = begin_write(exchange, response);
+    if (whole) co_return keeps_on();
+    co_return co_await end_write(std::move(response));
+}
+
+/// Sends what the socket takes at once. True: that was all of the answer.
+bool Connection::begin_write(Exchange& exchange, Response& response) {
     worker_->dispatcher().conclude(exchange, response);
     // Unless the client has sent the next request already, and its time is not up.
     if (worker_->draining() && (!has_input() || idle_time() == milliseconds(0))) close_ = true;
@@ -305,16 +322,27 @@ Task<bool> Connection::write(Exchange& exchange, Response response) {
     options.chunked = response.stream && reader_->http_1_1();
     out_.clear();
     const bool more = write_response(out_, response, options);
-    const std::size_t at_once = send_at_once();
-    bool sent = at_once == out_.size();
-    if (!sent) sent = co_await send(at_once);
-    if (sent && more) sent = co_await send_stream(std::move(response.stream), options.chunked);
-    if (!sent) {
-        close_ = false;  // nothing to linger for
-        co_return false;
+    if (!more) response.stream.reset();
+    sent_ = send_at_once();
+    return sent_ == out_.size() && !more;
+}
+
+/// The rest of it. False when the connection is over.
+Task<bool> Connection::end_write(Response response) {
+    bool sent = co_await send(sent_);
+    if (sent && response.stream) {
+        const bool chunked = reader_->http_1_1();
+        sent = co_await send_stream(std::move(response.stream), chunked);
     }
+    if (sent) co_return keeps_on();
+    close_ = false;  // nothing to linger for
+    co_return false;
+}
+
+/// After an answer: whether the connection serves another request.
+bool Connection::keeps_on() {
     if (out_.capacity() > discard_limit) std::string().swap(out_);
-    co_return !close_;
+    return !close_;
 }
 
 /// What the socket takes without waiting, which is all of most answers: an operation of Asio's

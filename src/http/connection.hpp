@@ -72,8 +72,8 @@ private:
     enum class Input { ready, faulty, closed };
 
     Task<bool> shake_hands();
-    Task<bool> serve_one();
-    Task<bool> refuse_head(Exchange& exchange);
+    Task<void> serve_all();
+    Task<void> refuse_head(Exchange& exchange);
     Task<Input> read_head();
     Task<Input> read_body(Exchange& exchange);
     Task<bool> skip_body(const Exchange& exchange);
@@ -83,6 +83,9 @@ private:
     Task<void> end_stream();
     Task<std::size_t> read_more();
     Task<bool> write(Exchange& exchange, Response response);
+    bool begin_write(Exchange& exchange, Response& response);
+    Task<bool> end_write(Response response);
+    bool keeps_on();
     std::size_t send_at_once();
     Task<bool> send(std::size_t sent = 0);
     Task<bool> send_stream(std::shared_ptr<BodyStream> body, bool may_chunk);
@@ -109,6 +112,7 @@ private:
     std::size_t end_ = 0;
     std::size_t head_size_ = 0;
     std::string out_;
+    std::size_t sent_ = 0;  // of it
     std::optional<RequestReader> reader_;
     std::shared_ptr<RequestBody> streamed_;  // null but for a large body of a route that streams
     Error fault_;
