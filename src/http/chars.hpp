@@ -35,6 +35,12 @@ inline bool has_control(std::string_view text) {
     return std::any_of(text.begin(), text.end(), is_control);
 }
 
+/// All sixteen digits.
+inline void write_hex(char* to, std::uint64_t bits) {
+    for (int shift = 60; shift >= 0; shift -= 4)
+        *to++ = "0123456789abcdef"[(bits >> shift) & 15];
+}
+
 constexpr int hex_digit(char c) {
     if (is_digit(c)) return c - '0';
     if (c >= 'a' && c <= 'f') return c - 'a' + 10;

@@ -74,7 +74,7 @@ private:
 enum class Until { head, part, end };
 
 bool is_safe_text(std::string_view text) {
-    return std::none_of(text.begin(), text.end(), [](char c) {
+    return !has_control(text) || std::none_of(text.begin(), text.end(), [](char c) {
         return is_control(c) && c != '\t';
     });
 }
@@ -104,7 +104,6 @@ struct ClientConnection::State {
     std::size_t write_at_once(std::string_view bytes);
     Task<bool> write(std::string_view bytes);
     Task<Result<void>> read(Until until);
-    Task<Transfer> read_some();
     bool has(Until until);
     bool parse(error_code& ec);
     void finish();
@@ -170,15 +169,6 @@ Task<bool> ClientConnection::State::write(std::string_view bytes) {
     co_return true;
 }
 
-Task<Transfer> ClientConnection::State::read_some() {
-    auto space = asio::buffer(in.data() + unread, in.size() - unread);
-    if (tls) co_return co_await tls->read_some(space);
-    error_code ec;
-    auto token = asio::redirect_error(use_task, ec);
-    const std::size_t n = co_await socket.async_read_some(space, token);
-    co_return Transfer(n, ec);
-}
-
 /// Gives the parser what is unread. True when it wants more.
 bool ClientConnection::State::parse(error_code& ec) {
     const std::size_t taken = reader->put(asio::const_buffer(in.data(), unread), ec);
@@ -197,18 +187,27 @@ bool ClientConnection::State::has(Until until) {
 
 Task<Result<void>> ClientConnection::State::read(Until until) {
     bool starved = unread == 0;
+    error_code ec;
+    auto token = asio::redirect_error(use_task, ec);
     while (!has(until)) {
-        error_code ec;
+        ec = {};
         if (starved) {
             if (unread == in.size()) co_return broken("the answer's head is too long");
-            const Transfer got = co_await read_some();
-            ec = got.error;
+            auto space = asio::buffer(in.data() + unread, in.size() - unread);
+            std::size_t got = 0;
+            if (tls) {
+                const Transfer transfer = co_await tls->read_some(space);
+                got = transfer.size;
+                ec = transfer.error;
+            } else {
+                got = co_await socket.async_read_some(space, token);
+            }
             if (!socket.is_open()) co_return broken("the connection was given up");
             if (ec == asio::error::eof && answered) reader->put_eof(ec);
             if (ec) co_return broken("the connection ended: " + ec.message());
-            if (got.size == 0) break;  // a body that ends with the connection
+            if (got == 0) break;  // a body that ends with the connection
             answered = true;
-            unread += got.size;
+            unread += got;
         }
         starved = parse(ec);
         if (ec) co_return broken("the answer is malformed: " + ec.message());
@@ -293,10 +292,9 @@ Task<Result<Response>> ClientConnection::begin(
     if (!read) state->close();
     if (state->body_fault) co_return *state->body_fault;
     if (!read) co_return read.error();
-    Response response;
-    response.status = state->reader->response().status;
-    response.content_type = std::move(state->reader->response().content_type);
-    response.headers = std::move(state->reader->response().headers);
+    std::string begun = std::exchange(state->reader->response().body, {});
+    Response response = std::move(state->reader->response());
+    state->reader->response().body = std::move(begun);
     co_return response;
 }
 
@@ -330,6 +328,12 @@ Task<void> ClientConnection::pump(std::shared_ptr<State> state, std::shared_ptr<
         if (!written) co_return;  // its answer may be there nevertheless
     }
     if (!upload->abandoned) state->upload.reset();
+}
+
+std::string ClientConnection::take_rest() {
+    auto rest = std::move(state_->reader->response().body);
+    state_->finish();
+    return rest;
 }
 
 bool ClientConnection::is_complete() const {
@@ -386,8 +390,8 @@ void write_fields(
     std::string_view host,
     const Headers& headers
 ) {
-    auto to = std::back_inserter(out);
-    fmt::format_to(to, "{} {} HTTP/1.1\r\nHost: {}\r\n", to_string(method), target, host);
+    out.append(to_string(method)).append(" ").append(target);
+    out.append(" HTTP/1.1\r\nHost: ").append(host).append("\r\n");
     for (const auto& [name, value] : headers) {
         out += name;
         out += ": ";
@@ -404,9 +408,12 @@ void write_request(
     std::string_view target,
     std::string_view host,
     const Headers& headers,
-    std::string_view body
+    std::string_view body,
+    std::string_view more
 ) {
+    out.reserve(out.size() + body.size() + 768);
     write_fields(out, method, target, host, headers);
+    out += more;
     if (!body.empty() || method == Method::post || method == Method::put || method == Method::patch)
         fmt::format_to(std::back_inserter(out), "Content-Length: {}\r\n", body.size());
     out += "\r\n";

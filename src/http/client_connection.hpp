@@ -46,6 +46,8 @@ public:
     Task<Result<std::string>> read_part();
     /// Whether all of the answer was received; what is left of it, read_part() has in memory.
     bool is_complete() const;
+    /// What is left of a complete answer; the connection serves again, as after read_part().
+    std::string take_rest();
     /// The answer's length as its head says it; of an answer to HEAD, too.
     std::optional<std::uint64_t> answer_length() const;
     /// Whether the end of the answer differs from the end of the connection.
@@ -71,14 +73,16 @@ private:
     std::shared_ptr<State> state_;  // shared with a body under way
 };
 
-/// A whole request with its length. Method, target and fields must be clean (is_clean()).
+/// A whole request with its length, and `more`: lines of fields beside `headers`. Method, target
+/// and fields must be clean (is_clean()).
 void write_request(
     std::string& out,
     Method method,
     std::string_view target,
     std::string_view host,
     const Headers& headers,
-    std::string_view body
+    std::string_view body,
+    std::string_view more = {}
 );
 /// The head of a request whose body follows in parts: with its length, or in chunks.
 void write_streamed_head(

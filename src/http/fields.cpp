@@ -25,11 +25,6 @@ std::mt19937_64& generator() {
     return engine;
 }
 
-void write_hex(char* to, std::uint64_t bits) {
-    for (int shift = 60; shift >= 0; shift -= 4)
-        *to++ = "0123456789abcdef"[(bits >> shift) & 15];
-}
-
 /// version "-" trace-id "-" parent-id "-" flags, of version 00.
 bool is_traceparent(std::string_view text) {
     if (text.size() != 55 || !text.starts_with("00-")) return false;

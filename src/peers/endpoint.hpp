@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace souk::peers {
@@ -16,7 +17,9 @@ namespace souk::peers {
 class Endpoint {
 public:
     Endpoint(Address address, const asio::ip::address& ip)
-        : address(std::move(address)), at(ip, this->address.port) {}
+        : address(std::move(address))
+        , host(this->address.host_field())
+        , at(ip, this->address.port) {}
 
     bool is_ejected(SteadyTime now) const { return now < ejected_until_.load(); }
     /// An answer came, whatever it said.
@@ -27,6 +30,7 @@ public:
     void eject(SteadyTime now);
 
     const Address address;
+    const std::string host;  // the field of that name
     const asio::ip::tcp::endpoint at;
     std::atomic<int> in_flight = 0;
 

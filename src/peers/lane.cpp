@@ -26,7 +26,7 @@ Error too_long() {
 /// nobody knows yet when its time begins.
 std::string request_bytes(const Outgoing& call, const Endpoint& endpoint, microseconds left) {
     std::string bytes;
-    const auto host = endpoint.address.host_field();
+    const auto& host = endpoint.host;
     if (call.stream) {
         http::write_streamed_head(
             bytes, call.method, call.target, host, call.headers, call.stream->length()
@@ -34,9 +34,9 @@ std::string request_bytes(const Outgoing& call, const Endpoint& endpoint, micros
         return bytes;
     }
     const auto left_ms = std::chrono::floor<milliseconds>(std::max(left, microseconds(0)));
-    auto headers = call.headers;
-    headers.add(field::deadline, std::to_string(left_ms.count()));
-    http::write_request(bytes, call.method, call.target, host, headers, call.body);
+    std::string deadline(field::deadline);
+    deadline.append(": ").append(std::to_string(left_ms.count())).append("\r\n");
+    http::write_request(bytes, call.method, call.target, host, call.headers, call.body, deadline);
     return bytes;
 }
 
@@ -287,7 +287,11 @@ Task<Attempt> Lane::attempt(
     std::shared_ptr<const Outgoing> call, SteadyTime until, std::shared_ptr<Endpoint> avoid
 ) {
     expiries_->start();
-    Claim claimed = co_await claim(until, std::move(avoid));
+    Claim claimed = claim_at_once(avoid.get());
+    if (!claimed.slot) {
+        Claim waited = co_await claim(until, std::move(avoid));
+        claimed = std::move(waited);
+    }
     if (!claimed.slot) co_return Attempt(claimed.end, std::move(claimed.why));
     auto endpoint = claimed.slot->endpoint;
     Lease lease(shared_from_this(), std::move(claimed.slot));
@@ -330,7 +334,11 @@ Task<std::optional<Attempt>> Lane::connect(Lease& lease, SteadyTime until) {
 }
 
 Task<Attempt> Lane::converse(Lease& lease, std::shared_ptr<const Outgoing> call, SteadyTime until) {
-    if (call->forwarded) co_return co_await relay(lease, std::move(call), until);
+    if (call->forwarded) return relay(lease, std::move(call), until);
+    return exchange(lease, std::move(call), until);
+}
+
+Task<Attempt> Lane::exchange(Lease& lease, std::shared_ptr<const Outgoing> call, SteadyTime until) {
     auto& connection = lease.connection();
     const auto bytes = request_bytes(*call, lease.endpoint(), until - clock_.steady());
     Expiries::Entry limit(*expiries_, until, [&connection] { connection.close(); });
@@ -381,15 +389,25 @@ Task<Result<http::Response>> Lane::receive(Lease& lease, http::Response head, bo
         head.stream = std::make_shared<Download>(std::move(lease), length);
         co_return head;
     }
-    for (;;) {
+    while (!connection.is_complete()) {
         auto part = co_await connection.read_part();
         if (!part) co_return part.error();
-        if (part->empty()) break;
         head.body += *part;
     }
+    if (head.body.empty())
+        head.body = connection.take_rest();
+    else
+        head.body += connection.take_rest();
     lease.set_done();
     if (head_only) head.stream = std::make_shared<NoBody>(length);
     co_return head;
+}
+
+/// A slot with room, unless others wait for one.
+Lane::Claim Lane::claim_at_once(const Endpoint* avoid) {
+    SlotPtr slot;
+    if (waiters_.empty() && !refusal()) slot = choose(avoid);
+    return Claim(std::move(slot));
 }
 
 /// A slot with room, when there is one at last.

@@ -119,10 +119,12 @@ private:
         Attempt::End end;
         std::string why;
     };
+    Claim claim_at_once(const Endpoint* avoid);
     Task<Claim> claim(SteadyTime until, std::shared_ptr<Endpoint> avoid);
     Task<Attempt> use(Lease& lease, std::shared_ptr<const Outgoing> call, SteadyTime until);
     Task<std::optional<Attempt>> connect(Lease& lease, SteadyTime until);
     Task<Attempt> converse(Lease& lease, std::shared_ptr<const Outgoing> call, SteadyTime until);
+    Task<Attempt> exchange(Lease& lease, std::shared_ptr<const Outgoing> call, SteadyTime until);
     Task<Attempt> relay(Lease& lease, std::shared_ptr<const Outgoing> call, SteadyTime until);
     Task<Result<http::Response>> receive(Lease& lease, http::Response head, bool head_only);
     std::optional<Claim> refusal() const;

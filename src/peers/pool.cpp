@@ -155,19 +155,7 @@ private:
         if (!http::is_clean(request->target, request->headers))
             co_return invalid("bad_request", "a peer's call has a malformed field");
         budget_.called();
-        co_return co_await try_all(
-            lane, std::move(request), ctx.deadline.at(), judge, passage, outcome
-        );
-    }
-
-    Task<Result<http::Response>> try_all(
-        Lane& lane,
-        std::shared_ptr<const Outgoing> request,
-        SteadyTime deadline,
-        Judge& judge,
-        Passage& passage,
-        Outcome& outcome
-    ) {
+        const SteadyTime deadline = ctx.deadline.at();
         std::shared_ptr<Endpoint> avoid;
         for (int retries = 0;; ++retries) {
             Attempt attempt = co_await lane.attempt(request, deadline - margin, avoid);
@@ -276,8 +264,8 @@ public:
 Task<Result<http::Response>> Pool::forward(
     std::shared_ptr<Outgoing> request, const CallContext& ctx
 ) {
-    Admitted admitted;
-    co_return co_await ask(std::move(request), ctx, admitted);
+    static Admitted admitted;  // it keeps nothing
+    return ask(std::move(request), ctx, admitted);
 }
 
 Result<std::unique_ptr<Pool>> Pool::make(

@@ -1,5 +1,6 @@
 #include "peers/wire.hpp"
 
+#include "http/chars.hpp"
 #include "http/dispatch.hpp"
 #include "souk/wire.hpp"
 
@@ -12,7 +13,6 @@ namespace {
 
 constexpr std::size_t traceparent_size = 55;  // 00-<32>-<16>-<2>
 constexpr std::size_t parent_begin = 36;
-constexpr std::size_t parent_size = 16;
 
 std::uint64_t random_id() {
     thread_local std::mt19937_64 generator(std::random_device{}());
@@ -40,7 +40,8 @@ void add_call_fields(
 std::string child_traceparent(std::string_view traceparent) {
     if (traceparent.size() != traceparent_size) return {};
     std::string child(traceparent);
-    return child.replace(parent_begin, parent_size, fmt::format("{:016x}", random_id()));
+    http::write_hex(child.data() + parent_begin, random_id());
+    return child;
 }
 
 std::optional<Result<json::value>> read_answer(const http::Response& response, std::string& why) {
