@@ -15,6 +15,11 @@ json::array to_json(const Faults& faults, std::string_view whose) {
 }
 
 http::Response to_response(const Readiness& readiness) {
+    if (readiness.ready() && readiness.degraded.empty()) {  // asked all the time
+        http::Response response(200, "application/json", R"({"status":"ready"})");
+        response.headers.set("Cache-Control", "no-store");
+        return response;
+    }
     json::object body;
     body["status"] = readiness.ready() || readiness.phase != "ready" ? readiness.phase : "unready";
     if (!readiness.unready.empty()) body["modules"] = to_json(readiness.unready, "module");
