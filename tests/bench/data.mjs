@@ -5,7 +5,8 @@ import { readFileSync } from 'node:fs';
 import { Fault } from './sandbox.mjs';
 import { operatorOf } from './stacks.mjs';
 
-// More than are read in 1.2 s: each is asked for again only when the cache (1 s, ±10%) has forgotten it.
+// More than are read in 1.2 s: each is asked for again only when the cache (1 s, ±10%) has
+// forgotten it.
 export const productCount = 50_000;
 const importSize = 500;
 const customerCount = 16;
@@ -16,17 +17,34 @@ export async function ask(shop, method, path, { token, body, key, expect = 200 }
     const headers = { 'Content-Type': 'application/json' };
     if (token) headers.Authorization = `Bearer ${token}`;
     if (key) headers['Idempotency-Key'] = key;
-    const answer = await fetch(shop.url + path, { method, headers, body: body && JSON.stringify(body) });
+    const answer = await fetch(shop.url + path, {
+        method,
+        headers,
+        body: body && JSON.stringify(body),
+    });
     const text = await answer.text();
-    if (answer.status !== expect) throw new Fault(`${shop.name}: ${method} ${path} answered ${answer.status}: ${text}`);
+    if (answer.status !== expect)
+        throw new Fault(`${shop.name}: ${method} ${path} answered ${answer.status}: ${text}`);
     return text === '' ? undefined : JSON.parse(text);
 }
 
 export async function importerOf(shop) {
     const file = shop.sandbox.path(`${shop.name}-importer.json`);
     const { args, env } = operatorOf(shop);
-    await shop.sandbox.run([shop.souk, 'seed', '--account', 'importer@bench.example', '--role', 'importer',
-        '--credentials', file, ...args], { env });
+    await shop.sandbox.run(
+        [
+            shop.souk,
+            'seed',
+            '--account',
+            'importer@bench.example',
+            '--role',
+            'importer',
+            '--credentials',
+            file,
+            ...args,
+        ],
+        { env },
+    );
     return { file, ...JSON.parse(readFileSync(file, 'utf8')) };
 }
 
@@ -63,8 +81,12 @@ async function registered(shop, n) {
 
 async function cursorsOf(shop, count) {
     const cursors = [];
-    for (let cursor = ''; cursors.length < count; ) {
-        const page = await ask(shop, 'GET', `/api/products?limit=20${cursor && `&cursor=${cursor}`}`);
+    for (let cursor = ''; cursors.length < count;) {
+        const page = await ask(
+            shop,
+            'GET',
+            `/api/products?limit=20${cursor && `&cursor=${cursor}`}`,
+        );
         cursor = page.next_cursor;
         cursors.push(cursor);
     }
@@ -76,7 +98,9 @@ export async function fill(shop, { products: count = productCount, pages = 400 }
     const { args, env } = operatorOf(shop);
     await shop.sandbox.run([shop.souk, 'seed', '--demo', ...args], { env });
     const importer = await importerOf(shop);
-    const login = await ask(shop, 'POST', '/api/users/login', { body: { email: importer.email, password: importer.password } });
+    const login = await ask(shop, 'POST', '/api/users/login', {
+        body: { email: importer.email, password: importer.password },
+    });
     const products = await importProducts(shop, login.access_token, count);
     const customers = [];
     for (let n = 0; n < customerCount; ++n) customers.push(await registered(shop, n));

@@ -6,7 +6,11 @@ import { Fault, sleep } from './sandbox.mjs';
 const startLimitMs = 20_000;
 
 async function firstAnswer(url, process) {
-    for (const end = performance.now() + startLimitMs; performance.now() < end && !process.gone; await sleep(1)) {
+    for (
+        const end = performance.now() + startLimitMs;
+        performance.now() < end && !process.gone;
+        await sleep(1)
+    ) {
         const answer = await fetch(`${url}/health`).catch(() => undefined);
         if (answer?.status === 200) return performance.now();
     }

@@ -13,10 +13,18 @@ const threads = 2;
 /// One whole HTTP answer, its bytes as they came.
 export function record(url, { method = 'GET', path, headers = {}, body = '' }) {
     const { hostname, port } = new URL(url);
-    const fields = { Host: `${hostname}:${port}`, ...headers, ...(body && { 'Content-Length': Buffer.byteLength(body) }) };
-    const head = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`).join('');
+    const fields = {
+        Host: `${hostname}:${port}`,
+        ...headers,
+        ...(body && { 'Content-Length': Buffer.byteLength(body) }),
+    };
+    const head = Object.entries(fields)
+        .map(([name, value]) => `${name}: ${value}\r\n`)
+        .join('');
     return new Promise((resolve, reject) => {
-        const socket = connect(Number(port), hostname, () => socket.write(`${method} ${path} HTTP/1.1\r\n${head}\r\n${body}`));
+        const socket = connect(Number(port), hostname, () =>
+            socket.write(`${method} ${path} HTTP/1.1\r\n${head}\r\n${body}`),
+        );
         let bytes = Buffer.alloc(0);
         socket.on('error', reject);
         socket.on('close', () => reject(new Fault(`${path}: the answer ended early`)));
@@ -25,7 +33,8 @@ export function record(url, { method = 'GET', path, headers = {}, body = '' }) {
             const end = bytes.indexOf('\r\n\r\n');
             if (end < 0) return;
             const length = /^content-length: *(\d+)/im.exec(bytes.subarray(0, end).toString())?.[1];
-            if (length === undefined) reject(new Fault(`${path}: an answer without Content-Length`));
+            if (length === undefined)
+                reject(new Fault(`${path}: an answer without Content-Length`));
             else if (bytes.length >= end + 4 + Number(length)) resolve(bytes);
             else return;
             socket.destroy();
@@ -39,7 +48,13 @@ function server(context, name, process, port) {
     const requests = writeRequests(context.sandbox, `limit-${port}`, [{ path: '/' }]);
     return {
         name,
-        run: (options) => load(context.sandbox, context.tool('bench_load'), { ...options, url, requests, expect: '200' }),
+        run: (options) =>
+            load(context.sandbox, context.tool('bench_load'), {
+                ...options,
+                url,
+                requests,
+                expect: '200',
+            }),
         end: () => context.sandbox.stop(process),
     };
 }
@@ -59,11 +74,28 @@ export async function nginx(context, label, answer) {
     const port = await context.sandbox.freePort();
     const template = readFileSync(new URL('limits/nginx.conf', import.meta.url), 'utf8');
     const user = process.getuid() === 0 ? 'user root;\n' : '';
-    writeFileSync(join(dir, 'nginx.conf'), user + template.replaceAll('DIR', dir).replaceAll('PORT', port));
+    writeFileSync(
+        join(dir, 'nginx.conf'),
+        user + template.replaceAll('DIR', dir).replaceAll('PORT', port),
+    );
     writeFileSync(join(dir, 'answer.json'), answer.subarray(answer.indexOf('\r\n\r\n') + 4));
-    const started = context.sandbox.start(`nginx-${label}`, ['/usr/sbin/nginx', '-p', dir, '-c', join(dir, 'nginx.conf')]);
-    for (let i = 0; !(await fetch(`http://127.0.0.1:${port}/`).then((one) => one.ok, () => false)); ++i)
-        if (started.gone || i === 500) throw new Fault(`nginx did not start:\n${context.sandbox.logOf(started)}`);
+    const started = context.sandbox.start(`nginx-${label}`, [
+        '/usr/sbin/nginx',
+        '-p',
+        dir,
+        '-c',
+        join(dir, 'nginx.conf'),
+    ]);
+    for (
+        let i = 0;
+        !(await fetch(`http://127.0.0.1:${port}/`).then(
+            (one) => one.ok,
+            () => false,
+        ));
+        ++i
+    )
+        if (started.gone || i === 500)
+            throw new Fault(`nginx did not start:\n${context.sandbox.logOf(started)}`);
     return server(context, 'nginx', started, port);
 }
 
@@ -73,7 +105,17 @@ export async function beastLibpq(context, servers, positions) {
     writeFileSync(ids, positions.map((one) => one.join('\t')).join('\n') + '\n');
     const database = servers.env.DATABASE_URL.replaceAll('{module}', 'product');
     const query = new URL('limits/product_list.sql', import.meta.url).pathname;
-    const argv = [context.tool('bench_beast_libpq'), '--database', database, '--query-file', query, '--ids', ids, '--threads', String(threads)];
+    const argv = [
+        context.tool('bench_beast_libpq'),
+        '--database',
+        database,
+        '--query-file',
+        query,
+        '--ids',
+        ids,
+        '--threads',
+        String(threads),
+    ];
     const process = context.sandbox.start('beast-libpq', argv, { answers: true });
     return server(context, 'Beast + libpq', process, (await context.sandbox.said(process)).port);
 }
@@ -82,7 +124,13 @@ export function bareHash(context) {
     return {
         name: 'bare hash',
         async run({ seconds }) {
-            const argv = [context.tool('bench_hash'), '--threads', String(threads), '--seconds', String(seconds)];
+            const argv = [
+                context.tool('bench_hash'),
+                '--threads',
+                String(threads),
+                '--seconds',
+                String(seconds),
+            ];
             const { rate } = JSON.parse((await context.sandbox.run(argv)).stdout);
             // Nothing waits for anything: below its peak rate a hash takes what it takes.
             return { rate, p99_us: (threads / rate) * 1e6 };
@@ -95,7 +143,13 @@ export function sqliteCommits(context) {
     return {
         name: 'SQLite commits',
         async run({ seconds }) {
-            const argv = [context.tool('bench_sqlite_commits'), '--dir', context.sandbox.path('commits'), '--seconds', String(seconds)];
+            const argv = [
+                context.tool('bench_sqlite_commits'),
+                '--dir',
+                context.sandbox.path('commits'),
+                '--seconds',
+                String(seconds),
+            ];
             return JSON.parse((await context.sandbox.run(argv)).stdout);
         },
     };
@@ -113,8 +167,13 @@ export function pgbenchLimits(servers, probeSeconds) {
     return async (name) => {
         if (!made.has(name)) {
             const limit = all[name]();
-            await limit.prepare(servicesOf({ SOUK_POSTGRES_ADMIN_URL: servers.admin }), { probe_seconds: probeSeconds });
-            made.set(name, { name, run: ({ seconds, rate }) => limit.run(seconds, { rate: rate && Math.round(rate) }) });
+            await limit.prepare(servicesOf({ SOUK_POSTGRES_ADMIN_URL: servers.admin }), {
+                probe_seconds: probeSeconds,
+            });
+            made.set(name, {
+                name,
+                run: ({ seconds, rate }) => limit.run(seconds, { rate: rate && Math.round(rate) }),
+            });
         }
         return made.get(name);
     };

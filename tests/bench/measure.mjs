@@ -1,5 +1,5 @@
-// The HTTP workloads on one stack: closed loops interleaved with their limits, then open loops at 60%
-// of the peak.
+// The HTTP workloads on one stack: closed loops interleaved with their limits, then open loops at
+// 60% of the peak.
 import { sql } from './limits/pgbench.mjs';
 import { servicesOf } from './limits/postgres.mjs';
 import { ask } from './data.mjs';
@@ -35,6 +35,8 @@ export async function attempt(context, what, body) {
 }
 
 export function keep(context, measurement, result) {
+    if (!result.cannot && !(result.rate > 0))
+        throw new Fault(`${measurement.who} told no rate: ${JSON.stringify(result)}`);
     context.measurements.push({ ...measurement, ...result });
     return result;
 }
@@ -47,37 +49,60 @@ async function limitsFor(context, stack, workload, lines) {
     const wanted = limitOf(workload, shop.name);
     const out = [];
     // Mixed traffic has answers of all kinds: that of most requests stands for them.
-    const asked = workload.name === 'mixed' ? { path: `/api/products/${stack.data.products[0]}` } : lines[0];
+    const asked =
+        workload.name === 'mixed' ? { path: `/api/products/${stack.data.products[0]}` } : lines[0];
     const answer = wanted === 'bare Beast' ? await record(shop.url, asked) : undefined;
     const label = `${shop.name}-${workload.name}`;
     if (answer) out.push(await bareBeast(context, label, answer));
     else if (wanted) out.push(await stack.limit(wanted));
     if (answer && workload.nginx && stack.orientation)
-        await attempt(context, `nginx for ${workload.title}`, async () => out.push(await nginx(context, label, answer)));
+        await attempt(context, `nginx for ${workload.title}`, async () =>
+            out.push(await nginx(context, label, answer)),
+        );
     return out;
 }
 
 async function prepare(context, stack, workload) {
     const lines = workload.requests(stack.data);
     const what = `${workload.title} on ${stack.shop.name}`;
-    const limits = await attempt(context, `the limit of ${what}`, () => limitsFor(context, stack, workload, lines));
-    return { workload, what, limits: limits ?? [], limitRates: [], file: writeRequests(context.sandbox, `${stack.shop.name}-${workload.name}`, lines), distinct: lines.length, rates: [] };
+    const limits = await attempt(context, `the limit of ${what}`, () =>
+        limitsFor(context, stack, workload, lines),
+    );
+    return {
+        workload,
+        what,
+        limits: limits ?? [],
+        limitRates: [],
+        file: writeRequests(context.sandbox, `${stack.shop.name}-${workload.name}`, lines),
+        distinct: lines.length,
+        rates: [],
+    };
 }
 
 function optionsOf(context, job, more = {}) {
     const { connections, expect } = job.workload;
-    return { requests: job.file, connections, expect, seconds: context.seconds, warm: warmSeconds, ...more };
+    return {
+        requests: job.file,
+        connections,
+        expect,
+        seconds: context.seconds,
+        warm: warmSeconds,
+        ...more,
+    };
 }
 
 // --- is it the cache that answers, or the database? ---
 
-/// How often the table of products was looked at; the connection of all reads is asked first, since it
-/// reports its counts once a second, when it has something to do.
+/// How often the table of products was looked at; the connection of all reads is asked first, since
+/// it reports its counts once a second, when it has something to do.
 async function looks(stack) {
     await sleep(1100);
     await ask(stack.shop, 'GET', `/api/products?limit=20&cursor=${stack.data.cursors[0]}`);
-    const rows = await sql(servicesOf({ SOUK_POSTGRES_ADMIN_URL: stack.servers.admin }), 'souk_product',
-        "SELECT seq_scan + idx_scan FROM pg_stat_user_tables WHERE relname = 'products';");
+    const rows = await sql(
+        servicesOf({ SOUK_POSTGRES_ADMIN_URL: stack.servers.admin }),
+        'souk_product',
+        "SELECT seq_scan + idx_scan FROM pg_stat_user_tables WHERE relname = 'products';",
+    );
     return Number(rows[0][0]);
 }
 
@@ -85,14 +110,17 @@ async function looks(stack) {
 async function missesOn(stack, measure) {
     const before = await looks(stack);
     const result = await measure();
-    result.read_part = (await looks(stack) - before - 1) / result.total;
+    result.read_part = ((await looks(stack)) - before - 1) / result.total;
     return result;
 }
 
 /// Embedded: what the thread that reads the products ran a request, µs.
 async function readerCpu(stack, measure) {
     const pid = stack.shop.pids[0];
-    const of = () => Object.entries(cpuByThread(pid)).filter(([name]) => /read/.test(name)).reduce((sum, [, us]) => sum + us, 0);
+    const of = () =>
+        Object.entries(cpuByThread(pid))
+            .filter(([name]) => /read/.test(name))
+            .reduce((sum, [, us]) => sum + us, 0);
     const before = of();
     const result = await measure();
     result.reader_cpu_us = (of() - before) / result.total;
@@ -101,22 +129,37 @@ async function readerCpu(stack, measure) {
 
 function judgeMisses({ workload, what, distinct }, result) {
     if (workload.misses && workload.name === 'detail' && distinct / result.rate < keptSeconds)
-        throw new Fault(`${what}: ${distinct} products are asked for again within ${keptSeconds} s: more are needed`);
+        throw new Fault(
+            `${what}: ${distinct} products are asked for again within ${keptSeconds} s: more are needed`,
+        );
     const part = result.read_part;
     if (part !== undefined && workload.misses && part < 0.99)
-        throw new Fault(`${what}: only ${(part * 100).toFixed(1)}% of the requests reached the database`);
+        throw new Fault(
+            `${what}: only ${(part * 100).toFixed(1)}% of the requests reached the database`,
+        );
     if (part !== undefined && !workload.misses && part > 0.02)
-        throw new Fault(`${what}: ${(part * 100).toFixed(1)}% of the requests reached the database`);
+        throw new Fault(
+            `${what}: ${(part * 100).toFixed(1)}% of the requests reached the database`,
+        );
     const read = result.reader_cpu_us;
     if (read !== undefined && (workload.misses ? read < leastReaderCpu : read > mostIdleReaderCpu))
-        throw new Fault(`${what}: the threads that read SQLite ran ${read.toFixed(2)} µs a request`);
+        throw new Fault(
+            `${what}: the threads that read SQLite ran ${read.toFixed(2)} µs a request`,
+        );
 }
 
 // --- the loops ---
 
 async function ours(context, stack, job, more) {
     const { workload } = job;
-    const measure = () => loadShop(context.sandbox, context.tool('bench_load'), stack.shop, stack.servers, optionsOf(context, job, more));
+    const measure = () =>
+        loadShop(
+            context.sandbox,
+            context.tool('bench_load'),
+            stack.shop,
+            stack.servers,
+            optionsOf(context, job, more),
+        );
     const verified = workload.misses !== undefined && job.rates.length === 0;
     const how = stack.servers ? missesOn : readerCpu;
     const result = verified ? await how(stack, measure) : await measure();
@@ -127,10 +170,19 @@ async function ours(context, stack, job, more) {
 
 async function closedRound(context, stack, jobs, round) {
     for (const job of jobs) {
-        const about = { workload: job.workload.name, stack: stack.shop.name, loop: 'closed', round };
+        const about = {
+            workload: job.workload.name,
+            stack: stack.shop.name,
+            loop: 'closed',
+            round,
+        };
         context.step(`round ${round + 1}: ${job.what}`);
         const done = await attempt(context, job.what, async () => {
-            const result = keep(context, { ...about, who: 'souk' }, await ours(context, stack, job));
+            const result = keep(
+                context,
+                { ...about, who: 'souk' },
+                await ours(context, stack, job),
+            );
             job.rates.push(result.rate);
             return result;
         });
@@ -141,8 +193,15 @@ async function closedRound(context, stack, jobs, round) {
         for (const limit of job.limits) {
             if (limit.name === 'nginx' && round > 0) continue;
             await attempt(context, `${limit.name} beside ${job.what}`, async () =>
-                keep(context, { ...about, who: limit.name }, await limit.run(optionsOf(context, job))))
-                .then((result) => limit.name === 'nginx' || job.limitRates.push(result?.rate ?? Number.NaN));
+                keep(
+                    context,
+                    { ...about, who: limit.name },
+                    await limit.run(optionsOf(context, job)),
+                ),
+            ).then(
+                (result) =>
+                    limit.name === 'nginx' || job.limitRates.push(result?.rate ?? Number.NaN),
+            );
         }
     }
     return jobs.filter((job) => !job.failed);
@@ -159,14 +218,30 @@ async function openRound(context, stack, jobs, round) {
         const rate = median(job.rates) * openPart;
         const seconds = Math.max(context.seconds, Math.min(openLimitSeconds, openRequests / rate));
         if (round > 0 && job.workload.slow) continue;
-        const about = { workload: job.workload.name, stack: stack.shop.name, loop: 'open', round, at_rate: rate };
+        const about = {
+            workload: job.workload.name,
+            stack: stack.shop.name,
+            loop: 'open',
+            round,
+            at_rate: rate,
+        };
         context.step(`at ${Math.round(rate)}/s: ${job.what}`);
         await attempt(context, `${job.what} at ${Math.round(rate)}/s`, async () =>
-            keep(context, { ...about, who: 'souk' }, await ours(context, stack, job, { rate, seconds })));
+            keep(
+                context,
+                { ...about, who: 'souk' },
+                await ours(context, stack, job, { rate, seconds }),
+            ),
+        );
         const limit = job.limits.find((one) => one.name !== 'nginx');
         if (!limit) continue;
         await attempt(context, `${limit.name} at ${Math.round(rate)}/s`, async () =>
-            keep(context, { ...about, who: limit.name }, await limitAt(context, job, limit, rate, seconds)));
+            keep(
+                context,
+                { ...about, who: limit.name },
+                await limitAt(context, job, limit, rate, seconds),
+            ),
+        );
     }
 }
 
@@ -175,7 +250,9 @@ export async function measureHttp(context, stack) {
     let jobs = [];
     for (const workload of workloads.filter((one) => context.wanted(one.name)))
         jobs.push(await prepare(context, stack, workload));
-    for (let round = 0; round < context.rounds; ++round) jobs = await closedRound(context, stack, jobs, round);
-    for (let round = 0; round < context.openRounds; ++round) await openRound(context, stack, jobs, round);
+    for (let round = 0; round < context.rounds; ++round)
+        jobs = await closedRound(context, stack, jobs, round);
+    for (let round = 0; round < context.openRounds; ++round)
+        await openRound(context, stack, jobs, round);
     for (const limit of jobs.flatMap((job) => job.limits)) await limit.end?.();
 }

@@ -19,7 +19,9 @@ function tasksOf(pid) {
 
 /// Microseconds that the threads of a process have run, as the scheduler counted.
 export function cpuOf(pid) {
-    const ns = tasksOf(pid).map((id) => Number(tryRead(`/proc/${pid}/task/${id}/schedstat`).split(' ')[0] || 0));
+    const ns = tasksOf(pid).map((id) =>
+        Number(tryRead(`/proc/${pid}/task/${id}/schedstat`).split(' ')[0] || 0),
+    );
     return ns.reduce((sum, one) => sum + one, 0) / 1000;
 }
 
@@ -49,7 +51,10 @@ export function cpuOfTree(pid) {
 
 function descendantsOf(pid) {
     const children = tasksOf(pid).flatMap((id) =>
-        tryRead(`/proc/${pid}/task/${id}/children`).split(' ').filter((one) => one !== ''));
+        tryRead(`/proc/${pid}/task/${id}/children`)
+            .split(' ')
+            .filter((one) => one !== ''),
+    );
     return [Number(pid), ...children.flatMap((one) => descendantsOf(one))];
 }
 
@@ -66,7 +71,9 @@ export async function metricsOf(port) {
     for (const line of text.split('\n')) {
         const found = /^(\w+)(?:\{(.*)\})? (\S+)$/.exec(line);
         if (!found) continue;
-        const labels = Object.fromEntries([...(found[2] ?? '').matchAll(/(\w+)="([^"]*)"/g)].map((one) => [one[1], one[2]]));
+        const labels = Object.fromEntries(
+            [...(found[2] ?? '').matchAll(/(\w+)="([^"]*)"/g)].map((one) => [one[1], one[2]]),
+        );
         if (!out.has(found[1])) out.set(found[1], []);
         out.get(found[1]).push({ labels, value: Number(found[3]) });
     }

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// `make bench`: the shop beside the limits of the machine, in one run. README.md says how to read it.
+// `make bench`: the shop beside the limits of the machine, in one run. README.md says how to read
+// it.
 import { cpus, release, totalmem } from 'node:os';
 import { existsSync, mkdirSync, realpathSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -53,15 +54,24 @@ function optionsOf(argv) {
     };
     const stacks = values.stack.split(',');
     for (const one of stacks)
-        if (!stackNames.includes(one)) throw new Fault(`--stack: no '${one}'; there are: ${stackNames.join(', ')}`);
+        if (!stackNames.includes(one))
+            throw new Fault(`--stack: no '${one}'; there are: ${stackNames.join(', ')}`);
     const seconds = number('seconds', 1);
-    return { ...values, stacks, only: new RegExp(values.only), rounds: Math.round(number('rounds', values.quick ? 1 : 3)), seconds };
+    return {
+        ...values,
+        stacks,
+        only: new RegExp(values.only),
+        rounds: Math.round(number('rounds', values.quick ? 1 : 3)),
+        seconds,
+    };
 }
 
 // --- what a run knows ---
 
 function contextOf(options) {
-    const souk = realpathSync(process.env.SOUK ?? join(root, 'build', process.env.PRESET || 'release', 'souk'));
+    const souk = realpathSync(
+        process.env.SOUK ?? join(root, 'build', process.env.PRESET || 'release', 'souk'),
+    );
     const tools = process.env.BENCH_TOOLS ?? dirname(souk);
     const { rounds, seconds, quick } = options;
     const started = performance.now();
@@ -70,10 +80,16 @@ function contextOf(options) {
     const bar = (text) => {
         const part = Math.min(1, (performance.now() - started) / 1000 / planned);
         const filled = Math.round(part * 20);
-        process.stderr.write(`\r\x1b[K[${'#'.repeat(filled)}${'.'.repeat(20 - filled)}] ${text}`.slice(0, 110));
+        process.stderr.write(
+            `\r\x1b[K[${'#'.repeat(filled)}${'.'.repeat(20 - filled)}] ${text}`.slice(0, 110),
+        );
     };
     return {
-        root, souk, rounds, seconds, stacks: options.stacks,
+        root,
+        souk,
+        rounds,
+        seconds,
+        stacks: options.stacks,
         tool: (name) => join(tools, name),
         openRounds: Math.min(rounds, 2),
         orders: quick ? 300 : 3000,
@@ -81,9 +97,13 @@ function contextOf(options) {
         starts: quick ? 3 : 7,
         probeSeconds: 1,
         wanted: (name) => options.only.test(name),
-        measurements: [], missing: [], notes: [],
-        planned, started,
-        say: (text) => process.stderr.write(`${process.stderr.isTTY ? '\r\x1b[K' : ''}bench: ${text}\n`),
+        measurements: [],
+        missing: [],
+        notes: [],
+        planned,
+        started,
+        say: (text) =>
+            process.stderr.write(`${process.stderr.isTTY ? '\r\x1b[K' : ''}bench: ${text}\n`),
         step(text) {
             ++steps;
             if (process.stderr.isTTY) bar(text);
@@ -109,12 +129,20 @@ function estimate({ stacks, rounds, seconds, only }) {
 
 function machine() {
     const [cpu] = cpus();
-    return { cpu: cpu.model.trim(), cores: cpus().length, memory_gib: Math.round(totalmem() / 2 ** 30), kernel: release(), node: process.version };
+    return {
+        cpu: cpu.model.trim(),
+        cores: cpus().length,
+        memory_gib: Math.round(totalmem() / 2 ** 30),
+        kernel: release(),
+        node: process.version,
+    };
 }
 
 async function versionOf({ sandbox, souk }) {
     const version = (await sandbox.run([souk, 'version'])).stdout.trim();
-    const commit = await sandbox.run(['git', '-C', root, 'describe', '--always', '--dirty'], { check: false });
+    const commit = await sandbox.run(['git', '-C', root, 'describe', '--always', '--dirty'], {
+        check: false,
+    });
     return commit.code === 0 ? `${version} (${commit.stdout.trim()})` : version;
 }
 
@@ -125,7 +153,8 @@ async function verify(context, shop) {
     const { args, env } = operatorOf(shop);
     context.step(`souk verify, ${shop.name}`);
     await attempt(context, `the books of ${shop.name}`, () =>
-        context.sandbox.run([context.souk, 'verify', ...args, '--settle', '60'], { env }));
+        context.sandbox.run([context.souk, 'verify', ...args, '--settle', '60'], { env }),
+    );
 }
 
 async function measureStack(context, stack) {
@@ -141,11 +170,18 @@ async function embedded(context) {
     context.step(`its products`);
     const data = await fill(shop);
     const own = { 'bare hash': bareHash(context), 'SQLite commits': sqliteCommits(context) };
-    await measureStack(context, { shop, data, orientation: true, limit: async (name) => own[name] });
+    await measureStack(context, {
+        shop,
+        data,
+        orientation: true,
+        limit: async (name) => own[name],
+    });
     await shop.stop();
     if (context.wanted('start')) {
         context.step('start to first 200');
-        context.startTimes = await attempt(context, 'the start', () => startTimes(context, shop, context.starts));
+        context.startTimes = await attempt(context, 'the start', () =>
+            startTimes(context, shop, context.starts),
+        );
     }
 }
 
@@ -171,13 +207,19 @@ async function onServers(context) {
     const data = await fill(shop);
     const limit = serverLimits(context, servers, data);
     if (context.stacks.includes('servers'))
-        await measureStack(context, { shop, servers, data, limit, orientation: !context.stacks.includes('embedded') });
+        await measureStack(context, {
+            shop,
+            servers,
+            data,
+            limit,
+            orientation: !context.stacks.includes('embedded'),
+        });
     if (!context.stacks.includes('split')) return shop.stop();
     await split(context, { whole: shop, servers, data, limit });
 }
 
-/// On the same databases, so with the same data. Reads may be asked of the whole shop meanwhile; for
-/// orders it has to go, or both would work at them.
+/// On the same databases, so with the same data. Reads may be asked of the whole shop meanwhile;
+/// for orders it has to go, or both would work at them.
 async function split(context, { whole, servers, data, limit }) {
     const { sandbox, souk } = context;
     await sandbox.run([souk, 'dev-certs', sandbox.path('certs')]);
@@ -185,7 +227,10 @@ async function split(context, { whole, servers, data, limit }) {
     const six = await startSplit(sandbox, souk, 'split', servers.env);
     if (context.wanted('edge')) {
         writeFileSync(sandbox.path('certs/peer.key'), `${sandbox.secret()}\n`, { mode: 0o600 });
-        const keyed = await startSplit(sandbox, souk, 'keyed', servers.env, { tls: false, only: ['user', 'product'] });
+        const keyed = await startSplit(sandbox, souk, 'keyed', servers.env, {
+            tls: false,
+            only: ['user', 'product'],
+        });
         await measureEdge(context, { whole, keyed, split: six, data });
         await keyed.stop();
     }
@@ -195,20 +240,35 @@ async function split(context, { whole, servers, data, limit }) {
 }
 
 async function measureAll(context) {
-    if (context.wanted('size')) context.binary = await attempt(context, 'the size of the binary', () => binarySize(context));
-    if (context.stacks.includes('embedded')) await attempt(context, 'the embedded stack', () => embedded(context));
-    if (context.stacks.some((one) => one !== 'embedded')) await attempt(context, 'the stacks on servers', () => onServers(context));
+    if (context.wanted('size'))
+        context.binary = await attempt(context, 'the size of the binary', () =>
+            binarySize(context),
+        );
+    if (context.stacks.includes('embedded'))
+        await attempt(context, 'the embedded stack', () => embedded(context));
+    if (context.stacks.some((one) => one !== 'embedded'))
+        await attempt(context, 'the stacks on servers', () => onServers(context));
 }
 
 // --- the run ---
 
 function finish(context, options, version) {
     const results = summarize({
-        souk: version, machine: machine(),
-        options: { stacks: options.stacks, only: options.only.source, rounds: context.rounds, seconds: context.seconds, quick: options.quick },
+        souk: version,
+        machine: machine(),
+        options: {
+            stacks: options.stacks,
+            only: options.only.source,
+            rounds: context.rounds,
+            seconds: context.seconds,
+            quick: options.quick,
+        },
         seconds: (performance.now() - context.started) / 1000,
-        measurements: context.measurements, missing: context.missing, notes: context.notes,
-        startTimes: context.startTimes, binary: context.binary,
+        measurements: context.measurements,
+        missing: context.missing,
+        notes: context.notes,
+        startTimes: context.startTimes,
+        binary: context.binary,
     });
     const folder = join(root, 'build/bench');
     mkdirSync(folder, { recursive: true });
@@ -224,7 +284,8 @@ async function main() {
     if (options.help) return void process.stdout.write(usage);
     const context = contextOf(options);
     for (const name of ['bench_load', 'bench_bare_beast'])
-        if (!existsSync(context.tool(name))) throw new Fault(`there is no ${context.tool(name)}: make bench builds it`);
+        if (!existsSync(context.tool(name)))
+            throw new Fault(`there is no ${context.tool(name)}: make bench builds it`);
     context.sandbox = new Sandbox(root);
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
         process.on(signal, async () => {
@@ -233,7 +294,9 @@ async function main() {
             await context.sandbox.end();
             process.exit(130);
         });
-    context.say(`about ${Math.max(1, Math.round(context.planned / 60))} min; all of it is in ${context.sandbox.dir}, which goes at the end`);
+    context.say(
+        `about ${Math.max(1, Math.round(context.planned / 60))} min; all of it is in ${context.sandbox.dir}, which goes at the end`,
+    );
     try {
         const version = await versionOf(context);
         await measureAll(context);
@@ -244,6 +307,8 @@ async function main() {
 }
 
 main().catch((error) => {
-    process.stderr.write(`bench: ${error instanceof Fault || error.code?.startsWith('ERR_PARSE') ? error.message : error.stack}\n`);
+    process.stderr.write(
+        `bench: ${error instanceof Fault || error.code?.startsWith('ERR_PARSE') ? error.message : error.stack}\n`,
+    );
     process.exitCode = 2;
 });

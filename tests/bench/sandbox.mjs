@@ -1,6 +1,6 @@
-// The one folder of a run, and the processes that belong to it: all gone at its end, at ^C, and when
-// this process is killed (the shops by PDEATHSIG, the limits by their stdin, the servers and the folder
-// by a guard that waits for its stdin to end).
+// The one folder of a run, and the processes that belong to it: all gone at its end, at ^C, and
+// when this process is killed (the shops by PDEATHSIG, the limits by their stdin, the servers and
+// the folder by a guard that waits for its stdin to end).
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { chmodSync, closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
@@ -35,7 +35,9 @@ function bindable(port) {
 // nginx's workers outlive a killed master; it began a session, so they are its group.
 const guardScript = `cat >/dev/null
 [ -d "$1" ] || exit 0
-for file in "$1"/nginx-*/nginx.pid; do [ ! -s "$file" ] || kill -TERM -- "-$(cat "$file")" 2>/dev/null; done
+for file in "$1"/nginx-*/nginx.pid; do
+    [ ! -s "$file" ] || kill -TERM -- "-$(cat "$file")" 2>/dev/null
+done
 [ ! -d "$1/services" ] || "$2" remove "$1/services" >/dev/null 2>&1
 rm -rf "$1"`;
 
@@ -96,7 +98,11 @@ export class Sandbox {
     }
 
     logOf(process) {
-        return readFileSync(this.path(`${process.name}.log`), 'utf8').trim().split('\n').slice(-15).join('\n');
+        return readFileSync(this.path(`${process.name}.log`), 'utf8')
+            .trim()
+            .split('\n')
+            .slice(-15)
+            .join('\n');
     }
 
     async said(process) {
@@ -149,7 +155,9 @@ export class Sandbox {
         running.gone = true;
         this.children.delete(running);
         if (check && code !== 0)
-            throw new Fault(`${argv.slice(0, 3).join(' ')} failed (${code}): ${stderr.trim() || stdout.trim()}`);
+            throw new Fault(
+                `${argv.slice(0, 3).join(' ')} failed (${code}): ${stderr.trim() || stdout.trim()}`,
+            );
         return { code, stdout, stderr };
     }
 
@@ -160,7 +168,8 @@ export class Sandbox {
     async end() {
         this.ending = true;
         await Promise.all([...this.children].map((one) => this.stop(one)));
-        if (this.servicesRun) await this.execute([this.services, 'remove', this.path('services')], {}, false);
+        if (this.servicesRun)
+            await this.execute([this.services, 'remove', this.path('services')], {}, false);
         rmSync(this.dir, { recursive: true, force: true });
         this.guard.stdin.end();
     }

@@ -10,8 +10,8 @@ export const stackNames = ['embedded', 'servers', 'split'];
 // Those that are called before those that call them.
 const roles = ['user', 'product', 'payment', 'order', 'notification', 'gateway'];
 const startLimitMs = 60_000;
-// The limits of rates are for one customer, not for all of them coming from one address; tokens must
-// last for the whole run.
+// The limits of rates are for one customer, not for all of them coming from one address; tokens
+// must last for the whole run.
 const settings = [
     'http.access_log=false',
     'gateway.browse_per_minute=60000000',
@@ -35,9 +35,21 @@ export class Shop {
     launch(role, args, env = {}) {
         const data = this.dataOf(role);
         const shared = Object.keys(this.env).length > 0 ? this.sandbox.path('shared') : data;
-        const argv = [this.souk, 'serve', '--data', data, '--metrics-port', '0', '--set', `data.shared=${shared}`,
-            ...settings.flatMap((one) => ['--set', one]), ...args];
-        this.processes[role] = this.sandbox.start(`${this.name}-${role}`, argv, { env: { ...this.env, ...env } });
+        const argv = [
+            this.souk,
+            'serve',
+            '--data',
+            data,
+            '--metrics-port',
+            '0',
+            '--set',
+            `data.shared=${shared}`,
+            ...settings.flatMap((one) => ['--set', one]),
+            ...args,
+        ];
+        this.processes[role] = this.sandbox.start(`${this.name}-${role}`, argv, {
+            env: { ...this.env, ...env },
+        });
     }
 
     dataOf(role) {
@@ -69,7 +81,9 @@ export class Shop {
 
     /// µs by role.
     cpu() {
-        return Object.fromEntries(Object.entries(this.processes).map(([role, one]) => [role, cpuOf(one.pid)]));
+        return Object.fromEntries(
+            Object.entries(this.processes).map(([role, one]) => [role, cpuOf(one.pid)]),
+        );
     }
 
     pss() {
@@ -85,7 +99,8 @@ export class Shop {
         const [order, notification] = this.told.whole
             ? [await this.metrics('whole')].flatMap((one) => [one, one])
             : await Promise.all([this.metrics('order'), this.metrics('notification')]);
-        const placed = (route) => total(order, 'http_requests_total', { method: 'POST', route, status: '201' });
+        const placed = (route) =>
+            total(order, 'http_requests_total', { method: 'POST', route, status: '201' });
         return {
             placed: placed('/api/orders') + placed('/api/orders/import'),
             paid: total(order, 'events_delivered_total', { consumer: 'order' }),
@@ -98,7 +113,8 @@ export class Shop {
         for (const end = Date.now() + limitMs; ; await sleep(50)) {
             const now = await this.progress();
             if (now.paid >= now.placed && now.mailed >= now.placed) return;
-            if (Date.now() > end) throw new Fault(`${this.name}: orders don't end: ${JSON.stringify(now)}`);
+            if (Date.now() > end)
+                throw new Fault(`${this.name}: orders don't end: ${JSON.stringify(now)}`);
         }
     }
 
@@ -123,10 +139,17 @@ export async function startSplit(sandbox, souk, name, env, { tls = true, only = 
     const shop = new Shop(sandbox, souk, name, env);
     shop.internal = {};
     const wanted = roles.filter((role) => only.includes(role) || role === 'gateway');
-    for (const role of wanted) if (role !== 'gateway') shop.internal[role] = await sandbox.freePort();
+    for (const role of wanted)
+        if (role !== 'gateway') shop.internal[role] = await sandbox.freePort();
     const scheme = tls ? 'https' : 'http';
-    const peers = Object.fromEntries(roles.filter((role) => role !== 'gateway').map((role) =>
-        [`SOUK__PEERS__${role.toUpperCase()}`, `${scheme}://127.0.0.1:${shop.internal[role] ?? 1}`]));
+    const peers = Object.fromEntries(
+        roles
+            .filter((role) => role !== 'gateway')
+            .map((role) => [
+                `SOUK__PEERS__${role.toUpperCase()}`,
+                `${scheme}://127.0.0.1:${shop.internal[role] ?? 1}`,
+            ]),
+    );
     for (const role of wanted) {
         const port = shop.internal[role] ? ['--set', `internal.port=${shop.internal[role]}`] : [];
         const env = { ...peers, ...credentialsOf(sandbox, role, tls) };
@@ -147,20 +170,32 @@ async function becomesReady(shop, wanted) {
 
 function credentialsOf(sandbox, role, tls) {
     const certs = sandbox.path('certs');
-    const identity = role === 'gateway' ? ['IDENTITY_KEY_FILE', 'identity.key'] : ['IDENTITY_PUBLIC_FILE', 'identity.pub'];
+    const identity =
+        role === 'gateway'
+            ? ['IDENTITY_KEY_FILE', 'identity.key']
+            : ['IDENTITY_PUBLIC_FILE', 'identity.pub'];
     const files = tls
         ? { CA_FILE: 'ca.crt', CERTIFICATE_FILE: `${role}.crt`, KEY_FILE: `${role}.key` }
         : { SHARED_KEY_FILE: 'peer.key' };
     const all = { ...files, [identity[0]]: identity[1] };
-    return Object.fromEntries(Object.entries(all).map(([name, file]) => [`SOUK__INTERNAL__${name}`, join(certs, file)]));
+    return Object.fromEntries(
+        Object.entries(all).map(([name, file]) => [`SOUK__INTERNAL__${name}`, join(certs, file)]),
+    );
 }
 
 /// What `souk verify` and `souk seed` need to reach the shop.
 export function operatorOf(shop) {
     if (shop.told.whole) return { args: ['--data', shop.dataOf('whole')], env: shop.env };
-    const peers = Object.fromEntries(Object.entries(shop.internal).map(([role, port]) =>
-        [`SOUK__PEERS__${role.toUpperCase()}`, `https://127.0.0.1:${port}`]));
-    return { args: ['--data', shop.dataOf('operator')], env: { ...peers, ...credentialsOf(shop.sandbox, 'operator', true) } };
+    const peers = Object.fromEntries(
+        Object.entries(shop.internal).map(([role, port]) => [
+            `SOUK__PEERS__${role.toUpperCase()}`,
+            `https://127.0.0.1:${port}`,
+        ]),
+    );
+    return {
+        args: ['--data', shop.dataOf('operator')],
+        env: { ...peers, ...credentialsOf(shop.sandbox, 'operator', true) },
+    };
 }
 
 /// PostgreSQL, Redis and RabbitMQ of its own: {env, file, cpu()}.
@@ -169,11 +204,17 @@ export async function startServers(sandbox) {
     sandbox.servicesRun = true;
     await sandbox.run([sandbox.services, 'start', '--owner', String(process.pid), dir]);
     const env = {};
-    for (const [, name, value] of readFileSync(join(dir, 'env'), 'utf8').matchAll(/^export (\w+)='(.*)'$/gm))
+    for (const [, name, value] of readFileSync(join(dir, 'env'), 'utf8').matchAll(
+        /^export (\w+)='(.*)'$/gm,
+    ))
         env[name] = value;
-    const shopEnv = Object.fromEntries(Object.entries(env).filter(([name]) => name !== 'SOUK_POSTGRES_ADMIN_URL'));
+    const shopEnv = Object.fromEntries(
+        Object.entries(env).filter(([name]) => name !== 'SOUK_POSTGRES_ADMIN_URL'),
+    );
     const pid = (name) => Number(readFileSync(join(dir, `${name}.pid`), 'utf8').split(' ')[0]);
-    const cpu = () => Object.fromEntries(['postgres', 'redis', 'rabbitmq'].map((name) =>
-        [name, cpuOfTree(pid(name))]));
+    const cpu = () =>
+        Object.fromEntries(
+            ['postgres', 'redis', 'rabbitmq'].map((name) => [name, cpuOfTree(pid(name))]),
+        );
     return { env: shopEnv, admin: env.SOUK_POSTGRES_ADMIN_URL, file: join(dir, 'env'), cpu };
 }

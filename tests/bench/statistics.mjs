@@ -8,7 +8,12 @@ export function median(values) {
 export function spread(values) {
     const known = values.filter((one) => Number.isFinite(one));
     if (known.length === 0) return undefined;
-    return { median: median(known), min: Math.min(...known), max: Math.max(...known), rounds: known.length };
+    return {
+        median: median(known),
+        min: Math.min(...known),
+        max: Math.max(...known),
+        rounds: known.length,
+    };
 }
 
 /// Measurements of one thing as one: each number that all have.
@@ -16,7 +21,8 @@ export function medians(results) {
     const out = {};
     for (const [name, value] of Object.entries(results[0] ?? {})) {
         if (typeof value === 'number') out[name] = median(results.map((one) => one[name]));
-        else if (value && typeof value === 'object') out[name] = medians(results.map((one) => one[name] ?? {}));
+        else if (value && typeof value === 'object')
+            out[name] = medians(results.map((one) => one[name] ?? {}));
     }
     return out;
 }

@@ -2,86 +2,182 @@
 import { busyConnections, calmRate } from './edge.mjs';
 
 const count = (value) => (value === undefined ? '' : Math.round(value).toLocaleString('en'));
-const short = (value) => (value === undefined ? '' : value >= 100 ? value.toFixed(0) : value.toFixed(2));
+const short = (value) =>
+    value === undefined ? '' : value >= 100 ? value.toFixed(0) : value.toFixed(2);
 const between = (range) => (range.rounds > 1 ? `(${short(range.min)}-${short(range.max)})` : '');
 const ranged = (range) => (range ? `${short(range.median)} ${between(range)}`.trim() : '');
-const us = (value) => (value === undefined ? '' : value >= 10_000 ? `${(value / 1000).toFixed(0)} ms` : `${value.toFixed(0)} µs`);
-const summed = (parts) => (parts ? Object.values(parts).reduce((sum, one) => sum + one, 0) : undefined);
+const us = (value) =>
+    value === undefined
+        ? ''
+        : value >= 10_000
+          ? `${(value / 1000).toFixed(0)} ms`
+          : `${value.toFixed(0)} µs`;
+const summed = (parts) =>
+    parts ? Object.values(parts).reduce((sum, one) => sum + one, 0) : undefined;
 
 /// Columns as wide as they must be; the first ones, `lefts` of them, to the left.
 function table(head, rows, lefts = 1) {
     const all = [head, ...rows].map((row) => row.map(String));
     const widths = head.map((_, i) => Math.max(...all.map((row) => row[i].length)));
-    const line = (row) => row.map((cell, i) => (i < lefts ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('  ').trimEnd();
+    const line = (row) =>
+        row
+            .map((cell, i) => (i < lefts ? cell.padEnd(widths[i]) : cell.padStart(widths[i])))
+            .join('  ')
+            .trimEnd();
     return all.map((row) => `  ${line(row)}`).join('\n');
 }
 
 function closedTable(closed) {
-    const head = ['requests/s', 'stack', 'souk', 'limit', 'is', 'ratio (range)', 'p50', 'p99', 'CPU', 'servers', 'MiB', 'nginx'];
-    return table(head, closed.map((one) => [
-        one.title, one.stack, count(one.rate.median), one.limit_rate ? count(one.limit_rate.median) : '', one.limit ?? '',
-        ranged(one.ratio), us(one.p50_us), us(one.p99_us), us(summed(one.cpu_us)), us(summed(one.servers_cpu_us)),
-        one.pss_mib ? one.pss_mib.toFixed(0) : '', count(one.nginx_rate),
-    ]), 2);
+    const head = [
+        'requests/s',
+        'stack',
+        'souk',
+        'limit',
+        'is',
+        'ratio (range)',
+        'p50',
+        'p99',
+        'CPU',
+        'servers',
+        'MiB',
+        'nginx',
+    ];
+    return table(
+        head,
+        closed.map((one) => [
+            one.title,
+            one.stack,
+            count(one.rate.median),
+            one.limit_rate ? count(one.limit_rate.median) : '',
+            one.limit ?? '',
+            ranged(one.ratio),
+            us(one.p50_us),
+            us(one.p99_us),
+            us(summed(one.cpu_us)),
+            us(summed(one.servers_cpu_us)),
+            one.pss_mib ? one.pss_mib.toFixed(0) : '',
+            count(one.nginx_rate),
+        ]),
+        2,
+    );
 }
 
 function openTable(open) {
     const head = ['p99, open loop', 'stack', 'at rate', 'souk', 'limit', 'is', 'ratio (range)'];
-    return table(head, open.map((one) => [
-        one.title, one.stack, count(one.at_rate), us(one.p99_us.median), one.limit_cannot ? 'cannot' : us(one.limit_p99_us?.median), one.limit ?? 'none', ranged(one.ratio),
-    ]), 2);
+    return table(
+        head,
+        open.map((one) => [
+            one.title,
+            one.stack,
+            count(one.at_rate),
+            us(one.p99_us.median),
+            one.limit_cannot ? 'cannot' : us(one.limit_p99_us?.median),
+            one.limit ?? 'none',
+            ranged(one.ratio),
+        ]),
+        2,
+    );
 }
 
 function targetTable(targets) {
     const head = ['', 'target', 'found', '(range)', 'asked'];
-    return table(head, targets.map((one) => [
-        one.held ? 'held' : 'MISSED', one.name, `${short(one.ratio)}${one.unit ? ` ${one.unit}` : ''}`,
-        between(one.range), `${one.at_most ? '<=' : '>='} ${one.target}`,
-    ]), 2);
+    return table(
+        head,
+        targets.map((one) => [
+            one.held ? 'held' : 'MISSED',
+            one.name,
+            `${short(one.ratio)}${one.unit ? ` ${one.unit}` : ''}`,
+            between(one.range),
+            `${one.at_most ? '<=' : '>='} ${one.target}`,
+        ]),
+        2,
+    );
 }
 
 function edgeTable(edge) {
-    return edge.map(({ request, loop, ways }) => {
-        const closed = loop === 'closed';
-        const head = [`GET ${request}, ${closed ? `${busyConnections} connections` : `${calmRate}/s`}`, closed ? 'requests/s' : 'p50', 'of whole', 'p99', 'CPU', 'by process'];
-        return table(head, Object.entries(ways).map(([way, one]) => [
-            way, closed ? count(one.rate) : us(one.p50_us), ranged(one.of_whole), us(one.p99_us), us(summed(one.cpu_us)),
-            Object.entries(one.cpu_us).map(([role, value]) => `${role} ${value.toFixed(0)}`).join(' + '),
-        ]));
-    }).join('\n\n');
+    return edge
+        .map(({ request, loop, ways }) => {
+            const closed = loop === 'closed';
+            const head = [
+                `GET ${request}, ${closed ? `${busyConnections} connections` : `${calmRate}/s`}`,
+                closed ? 'requests/s' : 'p50',
+                'of whole',
+                'p99',
+                'CPU',
+                'by process',
+            ];
+            return table(
+                head,
+                Object.entries(ways).map(([way, one]) => [
+                    way,
+                    closed ? count(one.rate) : us(one.p50_us),
+                    ranged(one.of_whole),
+                    us(one.p99_us),
+                    us(summed(one.cpu_us)),
+                    Object.entries(one.cpu_us)
+                        .map(([role, value]) => `${role} ${value.toFixed(0)}`)
+                        .join(' + '),
+                ]),
+            );
+        })
+        .join('\n\n');
 }
 
 function nodeTable(node) {
     const head = ['orientation, not of this run', 'stack', 'Node', 'souk is', 'asked'];
-    return `${table(head, node.rows.map((one) => [
-        one.workload, one.stack, `${count(one.node_rate)}/s`, `${one.multiple.toFixed(1)} x`, `${one.asked} x${one.held ? '' : ' MISSED'}`,
-    ]), 2)}\n  Node: ${node.source}`;
+    return `${table(
+        head,
+        node.rows.map((one) => [
+            one.workload,
+            one.stack,
+            `${count(one.node_rate)}/s`,
+            `${one.multiple.toFixed(1)} x`,
+            `${one.asked} x${one.held ? '' : ' MISSED'}`,
+        ]),
+        2,
+    )}\n  Node: ${node.source}`;
 }
 
 function footprint({ start_ms, binary }) {
     const lines = [];
     if (start_ms) lines.push(`  start to first 200, embedded with data: ${ranged(start_ms)} ms`);
-    if (binary) lines.push(`  binary: ${(binary.built_bytes / 2 ** 20).toFixed(1)} MiB, stripped ${(binary.stripped_bytes / 2 ** 20).toFixed(1)} MiB`);
+    if (binary)
+        lines.push(
+            `  binary: ${(binary.built_bytes / 2 ** 20).toFixed(1)} MiB, stripped ${(binary.stripped_bytes / 2 ** 20).toFixed(1)} MiB`,
+        );
     return lines.join('\n');
 }
 
+function headOf({ souk, machine, options, seconds }) {
+    const { rounds, seconds: each } = options;
+    return [
+        `souk ${souk}; ${machine.cpu}, ${machine.cores} cores shared with the load; ` +
+            `${rounds} rounds of ${each} s; took ${(seconds / 60).toFixed(1)} min.`,
+        'A ratio is made within a round, to the limit measured beside it there; shown are medians',
+        "(range of the rounds). CPU is a request's: all of the shop's processes, and the servers'.",
+        "MiB is the PSS of the shop's processes.",
+    ].join('\n');
+}
+
+function countOf(targets) {
+    const number = (wanted) => targets.filter(wanted).length;
+    const missed = number((one) => !one.held && !one.stretch);
+    const stretches = number((one) => !one.held && one.stretch);
+    const held = number((one) => one.held);
+    return `${held} held, ${missed} missed${stretches ? `, ${stretches} stretches not reached` : ''}`;
+}
+
 export function asText(results) {
-    const { machine, options, summary, targets, missing, notes } = results;
-    const parts = [
-        `souk ${results.souk}; ${machine.cpu}, ${machine.cores} cores shared with the load; ${options.rounds} rounds of ${options.seconds} s;`
-            + ` took ${(results.seconds / 60).toFixed(1)} min.\nA ratio is made within a round, to the limit measured beside it there; shown are medians (range of the rounds).\nCPU is a request's: all of the shop's processes, and the servers'. MiB is the PSS of the shop's processes.`,
-    ];
+    const { summary, targets, missing, notes } = results;
+    const parts = [headOf(results)];
     if (summary.closed.length > 0) parts.push(closedTable(summary.closed));
     if (summary.open.length > 0) parts.push(openTable(summary.open));
-    if (results.edge.length > 0) parts.push(`What the edge and the split cost\n${edgeTable(results.edge)}`);
+    if (results.edge.length > 0)
+        parts.push(`What the edge and the split cost\n${edgeTable(results.edge)}`);
     const foot = footprint(summary);
     if (foot) parts.push(foot);
     if (results.node.rows.length > 0) parts.push(nodeTable(results.node));
-    if (targets.length > 0) {
-        const missed = targets.filter((one) => !one.held && !one.stretch).length;
-        parts.push(`${targetTable(targets)}\n  ${targets.filter((one) => one.held).length} held, ${missed} missed`
-            + `${targets.some((one) => one.stretch && !one.held) ? `, ${targets.filter((one) => one.stretch && !one.held).length} stretches not reached` : ''}`);
-    }
+    if (targets.length > 0) parts.push(`${targetTable(targets)}\n  ${countOf(targets)}`);
     for (const note of notes) parts.push(`note: ${note}`);
     for (const { what, why } of missing) parts.push(`NOT MEASURED: ${what}: ${why}`);
     return parts.join('\n\n');

@@ -12,7 +12,8 @@ import { orders } from './workloads.mjs';
 const pollMs = 50;
 const dataSet = '../shared/data/online-retail/online-retail-2010-12_2011-05.csv.gz';
 
-/// Seconds from the first request until all are paid; embedded, until all mails are written as well.
+/// Seconds from the first request until all are paid; embedded, until all mails are written as
+/// well.
 async function untilPaid(context, stack, file, count) {
     const { shop } = stack;
     await shop.settled();
@@ -21,8 +22,12 @@ async function untilPaid(context, stack, file, count) {
     const serversBefore = stack.servers?.cpu();
     const start = performance.now();
     let answered;
-    const loading = load(context.sandbox, context.tool('bench_load'), { url: shop.url, requests: file, expect: '201', count })
-        .then((result) => (answered = result));
+    const loading = load(context.sandbox, context.tool('bench_load'), {
+        url: shop.url,
+        requests: file,
+        expect: '201',
+        count,
+    }).then((result) => (answered = result));
     const out = {};
     const seconds = () => (performance.now() - start) / 1000;
     while (out.paid_s === undefined || out.mailed_s === undefined) {
@@ -34,7 +39,10 @@ async function untilPaid(context, stack, file, count) {
         if (seconds() > 120) throw new Fault(`${count} orders: not all paid after 120 s`);
     }
     await loading;
-    const each = (after, base) => Object.fromEntries(Object.entries(after).map(([name, us]) => [name, (us - base[name]) / count]));
+    const each = (after, base) =>
+        Object.fromEntries(
+            Object.entries(after).map(([name, us]) => [name, (us - base[name]) / count]),
+        );
     out.cpu_us = each(shop.cpu(), cpuBefore);
     if (serversBefore) out.servers_cpu_us = each(stack.servers.cpu(), serversBefore);
     out.rate = count / (shop.name === 'embedded' ? out.mailed_s : out.paid_s);
@@ -51,23 +59,36 @@ export async function measurePaid(context, stack) {
         const about = { workload: 'paid', stack: shop.name, loop: 'closed', round };
         context.step(`round ${round + 1}: ${what}`);
         const done = await attempt(context, what, async () =>
-            keep(context, { ...about, who: 'souk' }, await untilPaid(context, stack, file, context.orders)));
+            keep(
+                context,
+                { ...about, who: 'souk' },
+                await untilPaid(context, stack, file, context.orders),
+            ),
+        );
         if (!done) return;
         if (limit)
             await attempt(context, `${name} beside ${what}`, async () =>
-                keep(context, { ...about, who: name }, await limit.run({ seconds: Math.max(1, context.seconds) })));
+                keep(
+                    context,
+                    { ...about, who: name },
+                    await limit.run({ seconds: Math.max(1, context.seconds) }),
+                ),
+            );
     }
 }
 
 /// The first rows of the data set, whole invoices or not: the shop's books are compared with them.
 async function firstRows(context, rows) {
     const source = join(context.root, dataSet);
-    if (!existsSync(source)) throw new Fault(`the data set is not at ${dataSet}: make replay says what it is`);
+    if (!existsSync(source))
+        throw new Fault(`the data set is not at ${dataSet}: make replay says what it is`);
     const file = context.sandbox.path('trade.csv');
     if (existsSync(file)) return file;
     const out = createWriteStream(file);
     let left = rows + 1;
-    for await (const line of createInterface({ input: createReadStream(source).pipe(createGunzip()) })) {
+    for await (const line of createInterface({
+        input: createReadStream(source).pipe(createGunzip()),
+    })) {
         if (left-- === 0) break;
         out.write(`${line}\n`);
     }
@@ -85,9 +106,30 @@ export async function measureReplay(context, stack) {
         const report = context.sandbox.path(`${shop.name}-replay.json`);
         const to = [file, '--url', shop.url, '--credentials', data.importer.file];
         await context.sandbox.run([context.souk, 'import', 'online-retail', ...to]);
-        await context.sandbox.run([context.souk, 'replay', 'online-retail', ...to, '--report', report]);
-        const { orders_per_s, seconds, latency_ms, orders: counted } = JSON.parse(readFileSync(report, 'utf8'));
-        keep(context, { workload: 'replay', stack: shop.name, loop: 'closed', round: 0, who: 'souk' },
-            { rate: orders_per_s, seconds, orders: counted?.paid, p99_us: latency_ms?.p99 * 1000, rows: context.replayRows });
+        await context.sandbox.run([
+            context.souk,
+            'replay',
+            'online-retail',
+            ...to,
+            '--report',
+            report,
+        ]);
+        const {
+            orders_per_s,
+            seconds,
+            latency_ms,
+            orders: counted,
+        } = JSON.parse(readFileSync(report, 'utf8'));
+        keep(
+            context,
+            { workload: 'replay', stack: shop.name, loop: 'closed', round: 0, who: 'souk' },
+            {
+                rate: orders_per_s,
+                seconds,
+                orders: counted?.paid,
+                p99_us: latency_ms?.p99 * 1000,
+                rows: context.replayRows,
+            },
+        );
     });
 }

@@ -61,7 +61,8 @@ function basket(data, random, lines) {
 export function orders(data, lines, count = 4000) {
     const random = generator(lines);
     return Array.from({ length: count }, (_, i) =>
-        order(data.customers[i % data.customers.length], basket(data, random, lines)));
+        order(data.customers[i % data.customers.length], basket(data, random, lines)),
+    );
 }
 
 // Lines of the trade's 7,409 sales, at every twentieth of them.
@@ -81,7 +82,10 @@ function mixed(data) {
         if (at < 0.02) return get('/api/orders?limit=10', bearer(customer()));
         if (at < 0.05) return get('/api/users/me', bearer(customer()));
         if (at < 0.4) return get('/api/products?limit=20');
-        if (at < 0.45) return get(`/api/products?limit=20&cursor=${data.cursors[Math.floor(random() * data.cursors.length)]}`);
+        if (at < 0.45)
+            return get(
+                `/api/products?limit=20&cursor=${data.cursors[Math.floor(random() * data.cursors.length)]}`,
+            );
         return detail(popular(data, random));
     };
     return Array.from({ length: 10_000 }, () => one(random()));
@@ -91,59 +95,107 @@ const whole = ['embedded', 'servers'];
 
 export const workloads = [
     {
-        name: 'health', title: 'health',
+        name: 'health',
+        title: 'health',
         requests: () => [get('/health')],
-        limit: 'bare Beast', target: 1.0, targetOn: whole, nginx: true, node: 'health',
+        limit: 'bare Beast',
+        target: 1.0,
+        targetOn: whole,
+        nginx: true,
+        node: 'health',
     },
     {
-        name: 'list-cached', title: 'list of 20, cached',
+        name: 'list-cached',
+        title: 'list of 20, cached',
         requests: () => [get('/api/products?limit=20')],
-        limit: 'bare Beast', target: 1.0, targetOn: whole, nginx: true, misses: false, node: 'list',
+        limit: 'bare Beast',
+        target: 1.0,
+        targetOn: whole,
+        nginx: true,
+        misses: false,
+        node: 'list',
     },
     {
-        name: 'detail-cached', title: 'detail, cached',
+        name: 'detail-cached',
+        title: 'detail, cached',
         requests: (data) => [detail(data.products[0])],
-        limit: 'bare Beast', target: 1.0, targetOn: whole, nginx: true, misses: false, node: 'detail',
+        limit: 'bare Beast',
+        target: 1.0,
+        targetOn: whole,
+        nginx: true,
+        misses: false,
+        node: 'detail',
     },
     {
-        name: 'list', title: 'list of 20, not cached',
-        requests: (data) => data.cursors.map((cursor) => get(`/api/products?limit=20&cursor=${cursor}`)),
+        name: 'list',
+        title: 'list of 20, not cached',
+        requests: (data) =>
+            data.cursors.map((cursor) => get(`/api/products?limit=20&cursor=${cursor}`)),
         limit: { servers: 'Beast + libpq', split: 'Beast + libpq' },
-        target: 1.2, targetOn: ['servers'], misses: true, node: 'list-uncached',
+        target: 1.2,
+        targetOn: ['servers'],
+        misses: true,
+        node: 'list-uncached',
     },
     {
-        name: 'detail', title: 'detail, not cached',
+        name: 'detail',
+        title: 'detail, not cached',
         requests: (data) => shuffled(data.products, generator(1)).map(detail),
         limit: { servers: 'pgbench -S', split: 'pgbench -S' },
-        target: 0.75, targetOn: ['servers'], misses: true, node: 'detail-uncached',
+        target: 0.75,
+        targetOn: ['servers'],
+        misses: true,
+        node: 'detail-uncached',
     },
     {
-        name: 'me', title: 'signed-in customer',
+        name: 'me',
+        title: 'signed-in customer',
         requests: (data) => data.customers.map((one) => get('/api/users/me', bearer(one))),
         limit: 'bare Beast',
     },
     {
-        name: 'login', title: 'login', connections: 16,
-        requests: (data) => data.customers.map(({ email, password }) => ({
-            method: 'POST', path: '/api/users/login', headers: json, body: JSON.stringify({ email, password }),
-        })),
-        limit: 'bare hash', target: 0.9, targetOn: [...whole, 'split'], slow: true,
+        name: 'login',
+        title: 'login',
+        connections: 16,
+        requests: (data) =>
+            data.customers.map(({ email, password }) => ({
+                method: 'POST',
+                path: '/api/users/login',
+                headers: json,
+                body: JSON.stringify({ email, password }),
+            })),
+        limit: 'bare hash',
+        target: 0.9,
+        targetOn: [...whole, 'split'],
+        slow: true,
     },
     {
-        name: 'order-2', title: 'order of 2 lines, 201', expect: '201', orders: true,
+        name: 'order-2',
+        title: 'order of 2 lines, 201',
+        expect: '201',
+        orders: true,
         requests: (data) => orders(data, 2),
         limit: { servers: 'pgbench order, 2 lines', split: 'pgbench order, 2 lines' },
-        target: 0.5, targetOn: ['servers'],
+        target: 0.5,
+        targetOn: ['servers'],
     },
     {
-        name: 'order-20', title: 'order of 20 lines, 201', expect: '201', orders: true,
+        name: 'order-20',
+        title: 'order of 20 lines, 201',
+        expect: '201',
+        orders: true,
         requests: (data) => orders(data, 20),
         limit: { servers: 'pgbench order, 20 lines', split: 'pgbench order, 20 lines' },
-        target: 0.5, targetOn: ['servers'],
+        target: 0.5,
+        targetOn: ['servers'],
     },
     {
-        name: 'mixed', title: 'mixed, as in the trade', expect: '200,201', orders: true,
-        requests: mixed, limit: 'bare Beast',
+        name: 'mixed',
+        title: 'mixed, as in the trade',
+        expect: '200,201',
+        orders: true,
+        requests: mixed,
+        limit: 'bare Beast',
     },
 ];
 
@@ -151,8 +203,9 @@ export function limitOf(workload, stack) {
     return typeof workload.limit === 'string' ? workload.limit : workload.limit?.[stack];
 }
 
-/// Measured in another run, with another program: figures of the guide's stack in Node on this kind of
-/// machine (2 cores), as issue 5 of this project gives them; and the multiple that souk must reach.
+/// Measured in another run, with another program: figures of the guide's stack in Node on this kind
+/// of machine (2 cores), as issue 5 of this project gives them; and the multiple that souk must
+/// reach.
 export const nodeStack = {
     source: "the guide's own stack in Node, measured in another run (issue 5)",
     rows: [
