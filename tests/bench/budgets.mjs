@@ -123,9 +123,10 @@ function needPrograms() {
 }
 
 async function measure(common) {
-    const counts = await embedded(common);
-    const onServers = /_postgres$|_forwarded$/;
-    if (common.only && !common.only.some((name) => onServers.test(name))) return counts;
+    const needsServers = (name) => /_postgres$|_forwarded$/.test(name);
+    const alone = !common.only?.every(needsServers);
+    const counts = alone ? await embedded(common) : {};
+    if (common.only && !common.only.some(needsServers)) return counts;
     common.progress('servers');
     const servers = new Servers(common.dir);
     common.atEnd(() => servers.remove());
