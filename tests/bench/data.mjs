@@ -10,6 +10,8 @@ import { operatorOf } from './stacks.mjs';
 export const productCount = 50_000;
 const importSize = 500;
 const customerCount = 16;
+// The shop takes 20 sign-ins a minute to one account, so that nobody guesses its password.
+const accountCount = 240;
 const password = 'a long bench password';
 const stock = 1_000_000;
 
@@ -79,6 +81,20 @@ async function registered(shop, n) {
     return { email, password, token: answer.access_token };
 }
 
+/// As many at a time as there are cores: each costs a hash.
+async function registeredAll(shop, count) {
+    const accounts = [];
+    let next = 0;
+    const work = async () => {
+        while (next < count) {
+            const n = next++;
+            accounts[n] = await registered(shop, n);
+        }
+    };
+    await Promise.all([work(), work()]);
+    return accounts;
+}
+
 async function cursorsOf(shop, count) {
     const cursors = [];
     for (let cursor = ''; cursors.length < count;) {
@@ -93,7 +109,7 @@ async function cursorsOf(shop, count) {
     return cursors;
 }
 
-/// {products: [id], cursors, customers: [{email, password, token}], importer}
+/// {products: [id], cursors, accounts: [{email, password, token}], customers (some of these), importer}
 export async function fill(shop, { products: count = productCount, pages = 400 } = {}) {
     const { args, env } = operatorOf(shop);
     await shop.sandbox.run([shop.souk, 'seed', '--demo', ...args], { env });
@@ -102,7 +118,7 @@ export async function fill(shop, { products: count = productCount, pages = 400 }
         body: { email: importer.email, password: importer.password },
     });
     const products = await importProducts(shop, login.access_token, count);
-    const customers = [];
-    for (let n = 0; n < customerCount; ++n) customers.push(await registered(shop, n));
-    return { products, customers, importer, cursors: await cursorsOf(shop, pages) };
+    const accounts = await registeredAll(shop, accountCount);
+    const customers = accounts.slice(0, customerCount);
+    return { products, customers, accounts, importer, cursors: await cursorsOf(shop, pages) };
 }

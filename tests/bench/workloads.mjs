@@ -158,7 +158,7 @@ export const workloads = [
         title: 'login',
         connections: 16,
         requests: (data) =>
-            data.customers.map(({ email, password }) => ({
+            data.accounts.map(({ email, password }) => ({
                 method: 'POST',
                 path: '/api/users/login',
                 headers: json,
