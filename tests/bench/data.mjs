@@ -109,7 +109,7 @@ async function cursorsOf(shop, count) {
     return cursors;
 }
 
-/// {products: [id], cursors, accounts: [{email, password, token}], customers (some of these), importer}
+/// {products: [id], cursors, accounts: [{email, password, token}], customers: some of them, importer}
 export async function fill(shop, { products: count = productCount, pages = 400 } = {}) {
     const { args, env } = operatorOf(shop);
     await shop.sandbox.run([shop.souk, 'seed', '--demo', ...args], { env });
