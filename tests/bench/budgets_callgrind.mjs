@@ -5,10 +5,13 @@
 import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
-// Entry points of the C library's and SQLite's own, so that no name of ours can slip away. Below
-// memalign() a small alignment calls malloc(), a large one _int_memalign().
+// Entry points of jemalloc (none of them calls another), the C library and SQLite, so that no name of
+// ours can slip away.
 const counted = {
-    allocations: new Set(['malloc', 'calloc', 'realloc', '_int_memalign']),
+    allocations: new Set(['malloc', 'calloc', 'realloc', 'memalign', 'aligned_alloc',
+        'posix_memalign', 'operator new(unsigned long)', 'operator new[](unsigned long)',
+        'operator new(unsigned long, std::nothrow_t const&)',
+        'operator new(unsigned long, std::align_val_t)']),
     statements: new Set(['sqlite3_reset']),
     syncs: new Set(['fsync', 'fdatasync']),
 };
