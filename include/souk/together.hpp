@@ -37,8 +37,10 @@ public:
         : executor_(executor), hands_(hands), most_(most), work_(std::move(work)) {}
 
     /// Until the call is answered. Errors: `unavailable` "busy", and "commit_unknown" when the
-    /// caller was cancelled meanwhile.
+    /// caller was cancelled meanwhile. Whoever leaves before the call was begun takes it along.
     Task<Result<void>> join(std::shared_ptr<Call> call);
+    /// Until nothing is under way.
+    Task<void> rest();
 
 private:
     static Task<void> run(std::shared_ptr<Gathering> self);
@@ -51,11 +53,16 @@ private:
     std::mutex mutex_;
     std::deque<std::shared_ptr<Call>> waiting_;
     std::size_t busy_ = 0;
+    std::vector<std::shared_ptr<base::Signal>> resting_;
 };
 
 Error error_of(std::exception_ptr thrown);
 
 }  // namespace detail
+
+/// Whether a transaction of many failed for a reason that is none of theirs: each would meet it
+/// alone, too, or what they asked for may have happened. Else each is to be tried alone.
+bool concerns_all(const Error& error);
 
 template <class Request, class Answer>
 class Together {
@@ -85,6 +92,13 @@ public:
         Result<void> answered = co_await gathering->join(call);
         if (!answered) co_return answered.error();
         co_return std::move(*call->answer);
+    }
+
+    /// When nobody calls any more: until all is answered, also what callers asked for who have
+    /// left. Before what the work uses goes away.
+    Task<void> rest() const {
+        const std::shared_ptr<detail::Gathering> gathering = gathering_;
+        co_await gathering->rest();
     }
 
 private:

@@ -127,7 +127,7 @@ public:
     Task<void> stop(Deadline deadline) override {
         using namespace asio::experimental::awaitable_operators;
         services_.stopping = true;
-        auto tasks = sweeps_.stop() && prunes_.stop();
+        auto tasks = sweeps_.stop() && prunes_.stop() && claims_.rest() && placements_.rest();
         Clock& clock = services_.clock;
         auto first = std::move(tasks) || clock.sleep(deadline.remaining(clock));
         co_await std::move(first);

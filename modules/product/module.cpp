@@ -99,7 +99,8 @@ public:
         using namespace asio::experimental::awaitable_operators;
         services_.stopping = true;
         Clock& clock = services_.clock;
-        auto first = chores_.stop() || clock.sleep(deadline.remaining(clock));
+        auto tasks = chores_.stop() && reservations_.rest();
+        auto first = std::move(tasks) || clock.sleep(deadline.remaining(clock));
         co_await std::move(first);
     }
 

@@ -3,6 +3,7 @@
 #include "base/signal.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace souk::detail {
 namespace {
@@ -25,9 +26,22 @@ Task<Result<void>> Gathering::join(std::shared_ptr<Call> call) {
     }
     if (begin) spawn(executor_, [self = shared_from_this()] { return run(self); });
     const bool answered = co_await call->done->wait();
-    if (!answered)
-        co_return unavailable("commit_unknown", "the caller left before the answer came");
-    co_return Result<void>();
+    if (answered) co_return Result<void>();
+    // What was not begun shall not be: nobody would look after it, and it would fill the queue.
+    std::lock_guard lock(mutex_);
+    std::erase(waiting_, call);
+    co_return unavailable("commit_unknown", "the caller left before the answer came");
+}
+
+Task<void> Gathering::rest() {
+    const Executor executor = co_await this_executor();
+    auto signal = base::Signal::make(executor);
+    {
+        std::lock_guard lock(mutex_);
+        if (busy_ == 0) co_return;
+        resting_.push_back(signal);
+    }
+    co_await signal->wait();
 }
 
 /// A hand: one batch after another until nobody waits.
@@ -48,7 +62,9 @@ Gathering::Calls Gathering::take() {
     const auto end = waiting_.begin() + static_cast<std::ptrdiff_t>(count);
     Calls calls(waiting_.begin(), end);
     waiting_.erase(waiting_.begin(), end);
-    if (calls.empty()) --busy_;
+    if (!calls.empty() || --busy_ > 0) return calls;
+    for (const auto& signal : std::exchange(resting_, {}))
+        signal->set();
     return calls;
 }
 
@@ -65,3 +81,13 @@ Error error_of(std::exception_ptr thrown) {
 }
 
 }  // namespace souk::detail
+
+namespace souk {
+
+bool concerns_all(const Error& error) {
+    // Rows that others hold are of those who want them, and this was rolled back.
+    const bool in_the_way = error.code == "lock_timeout" || error.code == "serialization";
+    return error.kind == ErrorKind::unavailable && !in_the_way;
+}
+
+}  // namespace souk

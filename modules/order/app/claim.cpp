@@ -127,7 +127,7 @@ Task<Claims::Answers> claim_together(Services& services, std::vector<ClaimReques
     }
     TransactionBody body = [batch](Transaction& tx) { return claim_batch(tx, batch); };
     auto done = co_await services.database.transact(std::move(body), Deadline(first));
-    if (!done && done.error().kind != ErrorKind::unavailable) co_return answers;
+    if (!done && !concerns_all(done.error())) co_return answers;
     std::size_t at = 0;
     for (const auto& [key, i] : places) {
         if (!done) {

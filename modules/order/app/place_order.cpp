@@ -274,7 +274,7 @@ Task<Placements::Answers> place_together(Services& services, std::vector<PlaceRe
         return place_batch(services, tx, batch);
     };
     auto done = co_await services.database.transact(std::move(body), Deadline(first));
-    if (!done && done.error().kind != ErrorKind::unavailable) co_return answers;
+    if (!done && !concerns_all(done.error())) co_return answers;
     for (const std::size_t i : places) {
         if (done)
             answers[i] = true;

@@ -114,7 +114,8 @@ Task<Reservations::Answers> reserve_together(Services& services, std::vector<sto
         if (!wishes[i].deadline.passed(services.clock)) places.emplace(wishes[i].order_id, i);
     if (places.empty()) co_return answers;
     auto batch = std::make_shared<Batch>();
-    // Whose time ends first, yet not for long: stock that somebody keeps locked must not hold up all.
+    // Whose time ends first, yet not for long: stock that somebody keeps locked must not hold up
+    // all.
     SteadyTime first = services.clock.steady() + together_limit;
     for (const auto& [id, i] : places) {
         first = std::min(first, wishes[i].deadline.at());
@@ -123,7 +124,7 @@ Task<Reservations::Answers> reserve_together(Services& services, std::vector<sto
     const Timestamp now = services.clock.now();
     TransactionBody body = [batch, now](Transaction& tx) { return reserve_batch(tx, batch, now); };
     auto done = co_await services.database.transact(std::move(body), Deadline(first));
-    if (!done && done.error().kind != ErrorKind::unavailable) co_return answers;
+    if (!done && !concerns_all(done.error())) co_return answers;
     std::size_t at = 0;
     for (const auto& [id, i] : places) {
         if (done)

@@ -45,6 +45,10 @@ struct Desk {
         auto answer = co_await self.doubling.call(n);
         out = answer ? std::to_string(*answer) : answer.error().code;
     }
+    static Task<void> rest(Desk& self, bool& out) {
+        co_await self.doubling.rest();
+        out = true;
+    }
     std::string& call(int n) {
         std::string& out = outcomes.emplace_back();
         asio::co_spawn(io, ask(*this, n, out), asio::detached);
@@ -135,7 +139,64 @@ TEST_CASE("a caller that leaves takes nobody along") {
     leave.emit(asio::cancellation_type::terminal);
     desk.poll();
     desk.end_one();
-    CHECK(desk.begun.back() == std::vector<int>{2, 3});
+    CHECK(desk.begun.back() == std::vector<int>{3});  // nobody would look after the other
     desk.end_one();
     CHECK(desk.outcomes[1] == "6");
+}
+
+TEST_CASE("what was begun for a caller that left is waited for") {
+    Desk desk(1, 10);
+    asio::cancellation_signal leave;
+    std::string left;
+    asio::co_spawn(
+        desk.io,
+        Desk::ask(desk, 1, left),
+        asio::bind_cancellation_slot(leave.slot(), [](const std::exception_ptr&) {})
+    );
+    desk.poll();
+    desk.call(2);
+    leave.emit(asio::cancellation_type::terminal);
+    bool rested = false;
+    asio::co_spawn(desk.io, Desk::rest(desk, rested), asio::detached);
+    desk.poll();
+    CHECK_FALSE(rested);
+    desk.end_one();
+    CHECK_FALSE(rested);
+    desk.end_one();
+    CHECK(rested);
+    CHECK(desk.outcomes[0] == "4");
+    rested = false;
+    asio::co_spawn(desk.io, Desk::rest(desk, rested), asio::detached);
+    desk.poll();
+    CHECK(rested);  // nothing is under way
+}
+
+TEST_CASE("more than may wait are refused, and who leaves makes room") {
+    Desk desk(1, 10);
+    desk.call(0);
+    asio::cancellation_signal leave;
+    std::string left;
+    asio::co_spawn(
+        desk.io,
+        Desk::ask(desk, -1, left),
+        asio::bind_cancellation_slot(leave.slot(), [](const std::exception_ptr&) {})
+    );
+    for (int n = 1; n < 1024; ++n)
+        desk.call(n);
+    CHECK(desk.call(1) == "busy");
+    leave.emit(asio::cancellation_type::terminal);
+    desk.poll();
+    CHECK(desk.call(7).empty());
+    while (!desk.gates.empty())
+        desk.end_one();
+    CHECK(desk.outcomes.back() == "14");
+}
+
+TEST_CASE("what is nobody's fault is everybody's answer, rows that others hold are not") {
+    CHECK(concerns_all(unavailable("commit_unknown", "")));
+    CHECK(concerns_all(unavailable("busy", "")));
+    CHECK_FALSE(concerns_all(unavailable("lock_timeout", "")));
+    CHECK_FALSE(concerns_all(unavailable("serialization", "")));
+    CHECK_FALSE(concerns_all(conflict("not_null_violation", "")));
+    CHECK_FALSE(concerns_all(Error(ErrorKind::timeout, "timeout", "")));
 }
