@@ -72,7 +72,7 @@ public:
         for (http::Route& route : module_->internal_routes())
             routes_.push_back(std::move(route));
         for (const Subscription& subscription : module_->subscriptions())
-            handlers_.insert_or_assign(subscription.type, subscription.handler);
+            subscriptions_.insert_or_assign(subscription.type, subscription);
     }
 
     void start() {
@@ -117,11 +117,17 @@ public:
     }
 
     Task<Result<void>> delivering(Event event) {
-        const EventHandler& handler = handlers_.at(event.type);
+        const EventHandler& handler = subscriptions_.at(event.type).handler;
         TransactionBody body = [&](Transaction& tx) { return handler(tx, event); };
         co_return co_await database_.transact(std::move(body), Deadline::never());
     }
     Result<void> deliver(Event event) { return shop_.run(delivering(std::move(event))); }
+    /// Events of one type in one go.
+    Result<void> deliver(std::vector<Event> events) {
+        const BatchHandler& handler = subscriptions_.at(events.front().type).batch_handler;
+        TransactionBody body = [&](Transaction& tx) { return handler(tx, events); };
+        return shop_.run(database_.transact(std::move(body), Deadline::never()));
+    }
 
     Result<Rows> sql(std::string_view text, Params params = {}) {
         return shop_.run(running(text, std::move(params)));
@@ -186,7 +192,7 @@ private:
     Database& database_;
     std::unique_ptr<Module> module_;
     http::Routes routes_;
-    std::map<std::string, EventHandler, std::less<>> handlers_;
+    std::map<std::string, Subscription, std::less<>> subscriptions_;
     std::int64_t seen_ = 0;
 };
 
