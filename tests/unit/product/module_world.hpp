@@ -190,7 +190,7 @@ public:
         for (http::Route& route : module_->internal_routes())
             routes_.push_back(std::move(route));
         for (const Subscription& subscription : module_->subscriptions())
-            handlers_.insert_or_assign(subscription.type, subscription.handler);
+            subscriptions_.insert_or_assign(subscription.type, subscription);
     }
 
     void start() { shop_.run(module_->start()).value(); }
@@ -238,9 +238,16 @@ public:
 
     /// Delivers `event` as the bus does: in a transaction of the module. True without a handler.
     Result<void> deliver(Event event) {
-        const auto handler = handlers_.find(event.type);
-        if (handler == handlers_.end()) return Result<void>();
-        TransactionBody body = [&](Transaction& tx) { return handler->second(tx, event); };
+        const auto found = subscriptions_.find(event.type);
+        if (found == subscriptions_.end()) return Result<void>();
+        const EventHandler& handler = found->second.handler;
+        TransactionBody body = [&](Transaction& tx) { return handler(tx, event); };
+        return shop_.run(database().transact(std::move(body), Deadline::never()));
+    }
+    /// Events of one type in one go.
+    Result<void> deliver(const std::vector<Event>& events) {
+        const BatchHandler& handler = subscriptions_.at(events.front().type).batch_handler;
+        TransactionBody body = [&](Transaction& tx) { return handler(tx, events); };
         return shop_.run(database().transact(std::move(body), Deadline::never()));
     }
 
@@ -315,7 +322,7 @@ private:
     DatabaseFixture fixture_;
     std::unique_ptr<Module> module_;
     http::Routes routes_;
-    std::map<std::string, EventHandler, std::less<>> handlers_;
+    std::map<std::string, Subscription, std::less<>> subscriptions_;
     std::int64_t seen_ = 0;
 };
 

@@ -129,6 +129,23 @@ TEST_CASE("order.paid sells what is held, once, and nothing brings it back") {
     CHECK(world.stock(id) == "5/3/0/2");
 }
 
+TEST_CASE("orders paid together sell each what it holds, once") {
+    ProductWorld world;
+    const std::string id = world.add("A", 20);
+    for (int i = 1; i <= 4; ++i)
+        REQUIRE(world.reserve(fmt::format("ord_{}", i), Lines{{id, i}}));
+    REQUIRE(world.release("ord_3"));
+    std::vector<Event> events;
+    for (const char* order : {"ord_4", "ord_1", "ord_3", "ord_unknown", "ord_1"})
+        events.emplace_back("order.paid", order, 2, "{}");
+    CHECK(world.deliver(events));
+    CHECK(world.stock(id) == "20/13/2/5");
+    CHECK(world.deliver(events));
+    CHECK(world.stock(id) == "20/13/2/5");
+    CHECK(world.text("SELECT status FROM reservations WHERE order_id = 'ord_2'") == "held");
+    CHECK(world.text("SELECT status FROM holds WHERE order_id = 'ord_4'") == "committed");
+}
+
 TEST_CASE("order.cancelled gives back what is held; without a hold both events do nothing") {
     ProductWorld world;
     const std::string id = world.add("A", 5);
