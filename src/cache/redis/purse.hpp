@@ -1,6 +1,8 @@
 // What a process took ahead for a key of the limiter, so that those who come often need not ask
 // Redis each time: as many as came in the last tenth of a second, to be spent in the next one. What
-// is left then is forgotten, so a caller may lose a sixteenth of what it had left, and never gains.
+// is left then is forgotten, so a frequent caller may lose up to a sixteenth of its remaining quota a
+// process. What is spent up to 100 ms late has come back in Redis meanwhile: replicas together can
+// exceed the bucket by a tenth of a second of its rate, and one never does.
 #pragma once
 
 #include "cache/shards.hpp"
