@@ -18,6 +18,9 @@ namespace {
 namespace beast_http = boost::beast::http;
 using boost::system::error_code;
 
+/// Holds most requests. Who sends a larger one gets a buffer for the longest head, for its time: of
+/// thousands of connections most wait.
+constexpr std::size_t usual_request = 3 * 1024;
 /// What is still read of a body that nobody wants, to keep the connection.
 constexpr std::size_t discard_limit = 64 * 1024;
 /// What is still read after a last answer, so that a reset does not overtake it.
@@ -52,7 +55,6 @@ Connection::Connection(
     , peer_(std::move(peer))
     , key_(std::move(key))
     , gate_limits_(gate_limits_of(worker_->shared().options)) {
-    in_.resize(gate_limits_.header_bytes);
     if (auto& tls = worker_->shared().tls) tls_ = tls->open(socket_);
     worker_->add(*this);
 }
@@ -150,6 +152,7 @@ Task<Connection::Input> Connection::read_head() {
         const bool was_idle = idle_;
         // The head's time starts once, with its first byte.
         if (was_idle) {
+            shrink();
             milliseconds time = idle_time();
             if (time == milliseconds(0)) {
                 if (!has_input()) co_return Input::closed;
@@ -261,7 +264,8 @@ Task<Connection::Input> Connection::parse_more(std::size_t enough) {
         const auto bytes = asio::const_buffer(unread().data(), unread().size());
         begin_ += reader_->put(bytes, ec);
         starved = ec == beast_http::error::need_more || unread().empty();
-        const bool stuck = starved && end_ - begin_ == in_.size();
+        const bool full = in_.size() >= gate_limits_.header_bytes && end_ - begin_ == in_.size();
+        const bool stuck = starved && full;
         if ((ec && ec != beast_http::error::need_more) || stuck) {
             body_fault(ec);
             co_return Input::faulty;
@@ -278,9 +282,18 @@ void Connection::body_fault(const error_code& ec) {
         fault_ = invalid("bad_framing", "the body's chunks are malformed");
 }
 
+/// For an empty buffer: no larger than most requests.
+void Connection::shrink() {
+    const std::size_t size = std::min(usual_request, gate_limits_.header_bytes);
+    begin_ = end_ = 0;
+    if (in_.size() != size) in_ = std::vector<char>(size);
+}
+
 /// Adds to the unread bytes. 0: the peer ended, the connection broke, or time is up.
 Task<std::size_t> Connection::read_more() {
+    const bool filled = end_ == in_.size();
     if (begin_ == end_) begin_ = end_ = 0;
+    if (filled && in_.size() < gate_limits_.header_bytes) in_.resize(gate_limits_.header_bytes);
     if (end_ == in_.size() && begin_ > 0) {
         std::copy(in_.begin() + begin_, in_.begin() + end_, in_.begin());
         end_ -= begin_;
@@ -392,6 +405,11 @@ Task<void> Connection::linger() {
 }
 
 void Connection::expire(SteadyTime now) {
+    // Who waits at a sweep holds nothing of the request before; a busy connection is hardly met.
+    if (idle_) {
+        std::string().swap(out_);
+        reader_.reset();
+    }
     const bool read_over = reading_.passed(now);
     const bool write_over = writing_.passed(now);
     if (!read_over && !write_over) return;

@@ -93,6 +93,7 @@ private:
     Task<void> linger();
 
     bool open(Exchange& exchange);
+    void shrink();
     bool has_input();
     milliseconds idle_time();
     void body_fault(const boost::system::error_code& ec);

@@ -111,6 +111,24 @@ TEST_CASE("a request may arrive a byte at a time", "[server]") {
     CHECK(body_of(wire.response()) == "hello");
 }
 
+TEST_CASE("what is longer than a waiting connection's buffer is served, too", "[server]") {
+    Shop shop;
+    TestServer server(shop.routes());
+    Wire wire(server.port());
+    const std::string long_field = "X-Long: " + std::string(7'000, 'p') + "\r\n";
+    const std::string get = "GET /hello HTTP/1.1\r\nHost: x\r\n" + long_field + "\r\n";
+    const std::string body(1'000, 'b');
+    for (int i = 0; i < 3; ++i) {
+        wire.send(hello);
+        REQUIRE(body_of(wire.response()) == "hello");
+        wire.send(get);
+        REQUIRE(body_of(wire.response()) == "hello");
+        wire.send(post("/echo", long_field + "Content-Length: 1000\r\n", body) + get);
+        REQUIRE(body_of(wire.response()) == body);
+        REQUIRE(body_of(wire.response()) == "hello");
+    }
+}
+
 TEST_CASE("chunked bodies", "[server]") {
     Shop shop;
     TestServer server(shop.routes());
