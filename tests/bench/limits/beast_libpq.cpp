@@ -39,16 +39,16 @@ constexpr const char* usage =
 Answers each request with a page of products.
   --database     postgresql://...; PGPASSWORD keeps the password off the command line
   --query-file   the shop's SQL for a list: $1 and $2 are the position behind which the page begins
-                 (created_at, id), $3 how many rows
+                 (created_at, id); it gives 21 rows, of which 20 are shown
   --ids          positions, created_at and id with a tab between them, a line each; a request takes
                  the next one
   --connections  to the database, of all threads together (8)
   --threads      2
-  --limit        products a page (20)
 Prints {"port":N} when it listens on 127.0.0.1; ends on SIGTERM or when its stdin closes.
 )";
 
 constexpr const char* prepared = "list";
+constexpr std::size_t page_size = 20;
 
 struct Position {
     std::string created_at;
@@ -59,8 +59,6 @@ struct Work {
     std::string database;
     std::string query;
     std::vector<Position> positions;
-    std::size_t limit = 0;
-    std::string rows;  // to ask for: one more shows whether more follow
 };
 
 std::ifstream open_file(const std::string& name) {
@@ -89,8 +87,6 @@ Work read_work(const Arguments& arguments) {
     query << open_file(arguments.text("--query-file")).rdbuf();
     work.query = query.str();
     work.positions = read_positions(arguments.text("--ids"));
-    work.limit = arguments.count("--limit", 20);
-    work.rows = std::to_string(work.limit + 1);
     return work;
 }
 
@@ -108,11 +104,11 @@ public:
         descriptor_.assign(dup(PQsocket(pg_.get())));
     }
 
-    Task<Rows> list(const Position& after, const Work& work) {
-        const std::array<const char*, 3> values{
-            after.created_at.c_str(), after.id.c_str(), work.rows.c_str()};
-        const int sent =
-            PQsendQueryPrepared(pg_.get(), prepared, 3, values.data(), nullptr, nullptr, 0);
+    Task<Rows> list(const Position& after) {
+        const std::array<const char*, 2> values{after.created_at.c_str(), after.id.c_str()};
+        const int sent = PQsendQueryPrepared(
+            pg_.get(), prepared, values.size(), values.data(), nullptr, nullptr, 0
+        );
         if (sent != 1) throw std::runtime_error(words());
         while (PQflush(pg_.get()) == 1)
             co_await descriptor_.async_wait(Descriptor::wait_write, awaiting);
@@ -198,10 +194,10 @@ private:
     Task<std::string> page() {
         const Position& after = work_.positions[next_++ % work_.positions.size()];
         Link* link = co_await take_link();
-        const Rows rows = co_await link->list(after, work_);
+        const Rows rows = co_await link->list(after);
         free_.push_back(link);
         wake_.cancel_one();
-        co_return render_page(rows.get(), work_.limit);
+        co_return render_page(rows.get(), page_size);
     }
 
     Task<Link*> take_link() {
@@ -249,9 +245,7 @@ int run(const Arguments& arguments) {
 int main(int argc, char** argv) {
     return run_program("bench_beast_libpq", usage, argc, argv, [&] {
         return run(Arguments(
-            argc,
-            argv,
-            {"--database", "--query-file", "--ids", "--connections", "--threads", "--limit"}
+            argc, argv, {"--database", "--query-file", "--ids", "--connections", "--threads"}
         ));
     });
 }
