@@ -71,13 +71,13 @@ bench: ## measure the shop beside the limits of this machine, about 12 minutes (
 	@.ci/deps npm servers bench
 	@$(MAKE) build PRESET=release
 	@cmake --build build/release --target bench_tools
-	@node tests/bench/run.mjs $(ARGS)
+	@node tests/bench/run.mjs $(value ARGS)
 
 bench-growth: ## measure what growth does: 100 times the data, 4 processes, a backlog, idle connections, about 20 minutes
 	@.ci/deps npm servers bench
 	@$(MAKE) build PRESET=release
 	@cmake --build build/release --target bench_load
-	@node tests/bench/growth.mjs $(ARGS)
+	@node tests/bench/growth.mjs $(value ARGS)
 
 lint: ## check format and scripts, and changed C++ with clang-tidy (ALL=1 for all of it)
 	@.ci/deps build lint
