@@ -5,8 +5,13 @@ import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { quantiles } from '../statistics.mjs';
+
 // Two threads of pgbench, as there are two cores; one core of its own would be the load's limit.
 const threads = 2;
+// Seconds in which connections prepare and caches fill; the closed loop's reports are a second's.
+const closedWarm = 1;
+const openWarm = 0.3;
 
 /// What services.sh wrote: {postgres: {host, port, user, password, database}}, of the
 /// administrator, since the limits have databases of their own. `env` is an object like
@@ -87,40 +92,52 @@ export async function initialize(services, database, scale) {
     await execute('pgbench', args, environment(services, database));
 }
 
-// The seconds of a run after those in which connections prepare and caches fill: from the progress
-// that pgbench reports once a second, "progress: 3.0 s, 812.9 tps, lat 4.9 ms stddev 1.2, 0
-// failed".
-function parsed({ out, err }, warm) {
-    const failed = Number(/^number of failed transactions: (\d+)/m.exec(out)?.[1]);
-    if (failed !== 0) throw new Error(`pgbench: ${failed} transactions failed`);
-    let before = 0;
-    let seconds = 0;
-    let transactions = 0;
-    let waited_ms = 0;
-    for (const line of err.matchAll(/^progress: ([\d.]+) s, ([\d.]+) tps, lat ([\d.]+) ms/gm)) {
-        const [at, tps, latency] = line.slice(1).map(Number);
-        const length = at - before;
-        before = at;
-        if (at < warm + 0.5 || length < 0.5) continue;
-        seconds += length;
-        transactions += tps * length;
-        waited_ms += tps * length * latency;
-    }
-    const rate = transactions / seconds;
-    return { rate, latency_ms: waited_ms / transactions, transactions: Math.round(transactions) };
+// What came after the first second, in which connections prepare and caches fill: the whole run, as
+// told at its end, without what the first report of the progress has. Not by later reports: the
+// last one may be missing, as pgbench ends before it is due.
+function parsed({ out, err }) {
+    const number = (pattern) => Number(pattern.exec(out)?.[1]);
+    const all = number(/^number of transactions actually processed: (\d+)/m);
+    const seconds = all / number(/^tps = ([\d.]+)/m);
+    // The first report: after a second, or later when the machine is busy.
+    const [, warmed, tps] = /^progress: ([\d.]+) s, ([\d.]+) tps/m.exec(err)?.map(Number) ?? [];
+    if (!(seconds - warmed > 0.2)) throw new Error(`pgbench: no figures of ${seconds} s: ${err}`);
+    const before = tps * warmed;
+    return {
+        rate: (all - before) / (seconds - warmed),
+        latency_ms: number(/^latency average = ([\d.]+) ms/m),
+        transactions: Math.round(all - before),
+    };
 }
 
-// A line of --log: client, number, microseconds (from when it was due, with --rate), script, ...
-async function percentiles(folder) {
-    const times = [];
+// Of a run at a fixed rate, by the lines of --log: client, number, microseconds (from when it was
+// due), script, and when it ended, in seconds and microseconds. Not by the progress, which reports
+// nothing for a last second in which the next transaction is due after the end. So few are logged
+// that writing them costs nothing.
+async function logged(folder, warm) {
+    const all = [];
     for (const name of await readdir(folder)) {
         if (!name.startsWith('log.')) continue;
-        for (const line of (await readFile(join(folder, name), 'utf8')).split('\n'))
-            if (line !== '') times.push(Number(line.split(' ')[2]));
+        for (const line of (await readFile(join(folder, name), 'utf8')).split('\n')) {
+            const [, , us, , seconds, micros] = line.split(' ').map(Number);
+            if (line !== '') all.push({ us, at: seconds + micros / 1e6 });
+        }
     }
-    const sorted = Float64Array.from(times).sort();
+    const start = all.reduce((first, one) => Math.min(first, one.at), Infinity);
+    const kept = all.filter((one) => one.at >= start + warm);
+    if (kept.length < 2) throw new Error(`pgbench: ${kept.length} transactions after ${warm} s`);
+    const end = kept.reduce((last, one) => Math.max(last, one.at), 0);
+    const sorted = Float64Array.from(kept, (one) => one.us).sort();
     const at = (part) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))];
-    return { p50_us: at(0.5), p90_us: at(0.9), p99_us: at(0.99), max_us: at(1) };
+    return {
+        rate: kept.length / (end - start - warm),
+        transactions: kept.length,
+        p50_us: at(0.5),
+        p90_us: at(0.9),
+        p99_us: at(0.99),
+        max_us: at(1),
+        quantiles_us: quantiles.map((part) => [part, at(part)]),
+    };
 }
 
 function commonArguments(clients, variables) {
@@ -153,19 +170,22 @@ export async function perform(services, database, options) {
     }
 }
 
-/// One run: {rate, clients, latency_ms, transactions} of so many seconds after `warm`; with --rate
-/// also percentiles of all of it, counted from when a transaction was due.
+/// One run: {rate, clients, latency_ms, transactions} of so many seconds after `warm`; with `rate`
+/// percentiles instead of latency_ms, counted from when a transaction was due.
 export async function pgbench(services, database, options) {
-    const { clients, seconds, warm = 1, rate, script, variables = {} } = options;
+    const { clients, seconds, rate, script, variables = {} } = options;
+    const warm = rate ? openWarm : closedWarm;
     const folder = await mkdtemp(join(tmpdir(), 'souk-pgbench.'));
     try {
         const args = [...commonArguments(clients, variables)];
-        args.push('-P', '1', '-T', String(warm + Math.ceil(seconds)));
+        args.push('-T', String(Math.ceil(warm + seconds)));
         if (rate) args.push('-R', String(rate), '--log', `--log-prefix=${join(folder, 'log')}`);
+        else args.push('-P', '1');
         args.push(...(await work(folder, script)));
         const said = await execute('pgbench', args, environment(services, database));
-        const report = parsed(said, warm);
-        return { ...report, clients, ...(rate ? await percentiles(folder) : {}) };
+        const failed = Number(/^number of failed transactions: (\d+)/m.exec(said.out)?.[1]);
+        if (failed !== 0) throw new Error(`pgbench: ${failed} transactions failed`);
+        return { ...(rate ? await logged(folder, warm) : parsed(said)), clients };
     } finally {
         await rm(folder, { recursive: true });
     }
