@@ -102,6 +102,7 @@ struct ClientConnection::State {
 
     void start(bool to_head, std::size_t body_limit);
     std::size_t write_at_once(std::string_view bytes);
+    bool has_unsent() const { return tls && tls->has_unsent(); }
     Task<bool> write(std::string_view bytes);
     Task<Result<void>> read(Until until);
     bool has(Until until);
@@ -144,7 +145,8 @@ void ClientConnection::State::start(bool to_head, std::size_t body_limit) {
 
 /// What of `bytes` the socket takes without waiting, which is all of most requests.
 std::size_t ClientConnection::State::write_at_once(std::string_view bytes) {
-    if (tls || !socket.is_open()) return 0;
+    if (!socket.is_open()) return 0;
+    if (tls) return tls->write_at_once(asio::buffer(bytes.data(), bytes.size()));
     constexpr int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
     const auto sent = ::send(socket.native_handle(), bytes.data(), bytes.size(), flags);
     return static_cast<std::size_t>(std::max<ssize_t>(sent, 0));  // write() hears of errors, too
@@ -153,7 +155,7 @@ std::size_t ClientConnection::State::write_at_once(std::string_view bytes) {
 Task<bool> ClientConnection::State::write(std::string_view bytes) {
     error_code ec;
     auto token = asio::redirect_error(use_task, ec);
-    while (!bytes.empty()) {
+    while (!bytes.empty() || has_unsent()) {
         auto rest = asio::buffer(bytes.data(), bytes.size());
         std::size_t sent = 0;
         if (tls) {
@@ -264,7 +266,7 @@ Task<Result<Response>> ClientConnection::exchange(std::string_view bytes, bool h
     State& state = *state_;
     state.start(head_only, state.max_body_bytes);
     bytes.remove_prefix(state.write_at_once(bytes));
-    state.whole = bytes.empty();
+    state.whole = bytes.empty() && !state.has_unsent();
     if (!state.whole) state.whole = co_await state.write(bytes);
     // A server that refuses early answers and hangs up while we still write: look before giving up.
     auto read = co_await state.read(Until::end);
@@ -282,7 +284,7 @@ Task<Result<Response>> ClientConnection::begin(
     auto state = state_;
     state->start(head_only, SIZE_MAX);
     bytes.remove_prefix(state->write_at_once(bytes));
-    state->whole = bytes.empty();
+    state->whole = bytes.empty() && !state->has_unsent();
     if (!state->whole) state->whole = co_await state->write(bytes);
     if (state->whole && body) {
         auto upload = state->upload = std::make_shared<Upload>(std::move(body));
@@ -355,7 +357,7 @@ const std::optional<Error>& ClientConnection::body_fault() const {
 }
 
 bool ClientConnection::usable() {
-    if (!state_->socket.is_open()) return false;
+    if (!state_->socket.is_open() || (state_->tls && state_->tls->has_input())) return false;
     char byte = 0;
     const auto n = ::recv(state_->socket.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);

@@ -337,7 +337,8 @@ bool Connection::begin_write(Exchange& exchange, Response& response) {
     const bool more = write_response(out_, response, options);
     if (!more) response.stream.reset();
     sent_ = send_at_once();
-    return sent_ == out_.size() && !more;
+    const bool unsent = tls_ && tls_->has_unsent();
+    return sent_ == out_.size() && !unsent && !more;
 }
 
 /// The rest of it. False when the connection is over.
@@ -362,7 +363,8 @@ bool Connection::keeps_on() {
 /// would cost a turn of its loop more. Who has sent the next request already does not get this, so
 /// that a turn serves one request of each connection.
 std::size_t Connection::send_at_once() {
-    if (tls_ || !unread().empty()) return 0;
+    if (!unread().empty()) return 0;
+    if (tls_) return tls_->write_at_once(asio::buffer(out_));
     constexpr int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
     const auto sent = ::send(socket_.native_handle(), out_.data(), out_.size(), flags);
     return static_cast<std::size_t>(std::max<ssize_t>(sent, 0));  // send() hears of errors, too
@@ -373,7 +375,7 @@ Task<bool> Connection::send(std::size_t sent) {
     writing_.set(in(limits().write_timeout));
     error_code ec;
     auto token = asio::redirect_error(use_task, ec);
-    while (sent < out_.size()) {
+    while (sent < out_.size() || (tls_ && tls_->has_unsent())) {
         auto rest = asio::buffer(out_.data() + sent, out_.size() - sent);
         if (tls_) {
             const Transfer put = co_await tls_->write_some(rest);
@@ -424,7 +426,8 @@ void Connection::drain(SteadyTime until) {
 /// Whether bytes wait to be read.
 bool Connection::has_input() {
     error_code ec;
-    return !unread().empty() || (socket_.available(ec) > 0 && !ec);
+    if (!unread().empty() || (tls_ && tls_->has_input())) return true;
+    return socket_.available(ec) > 0 && !ec;
 }
 
 /// For an idle connection: how long the next request may take to come. Nothing: no longer.

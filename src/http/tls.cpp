@@ -11,12 +11,14 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <mutex>
 #include <stdexcept>
+#include <utility>
 
 namespace souk::http {
 namespace {
@@ -45,25 +47,36 @@ std::string last_error() {
     return reason != nullptr ? reason : "the other side hung up";
 }
 
-// --- a socket as OpenSSL sees it. Its own socket BIO uses write(2), which may raise SIGPIPE.
+// --- what OpenSSL reads from and writes to: memory. One call of the system then takes all records
+// that are there, and sends all that a write made; OpenSSL's own would take two a record.
 
-/// -1 once the socket is closed: its number may be somebody else's by then.
-int descriptor_of(BIO* bio) {
-    auto* socket = static_cast<Socket*>(BIO_get_data(bio));
-    return socket->is_open() ? socket->native_handle() : -1;
-}
+/// What a connection reads at a time until more comes at once.
+constexpr std::size_t usual_input = 4 * 1024;
+constexpr std::size_t longest_input = 20 * 1024;  // a whole record, and some
+
+struct Wire {
+    std::vector<char> in;  // received, not decrypted yet: [begin, end)
+    std::size_t begin = 0;
+    std::size_t end = 0;
+    std::string out;  // encrypted, not sent yet
+};
 
 int bio_write(BIO* bio, const char* data, int size) {
     BIO_clear_retry_flags(bio);
-    const auto n = ::send(descriptor_of(bio), data, static_cast<std::size_t>(size), MSG_NOSIGNAL);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) BIO_set_retry_write(bio);
-    return static_cast<int>(n);
+    static_cast<Wire*>(BIO_get_data(bio))->out.append(data, static_cast<std::size_t>(size));
+    return size;
 }
 
 int bio_read(BIO* bio, char* data, int size) {
     BIO_clear_retry_flags(bio);
-    const auto n = ::recv(descriptor_of(bio), data, static_cast<std::size_t>(size), 0);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) BIO_set_retry_read(bio);
+    auto& wire = *static_cast<Wire*>(BIO_get_data(bio));
+    const std::size_t n = std::min(static_cast<std::size_t>(size), wire.end - wire.begin);
+    if (n == 0) {
+        BIO_set_retry_read(bio);
+        return -1;
+    }
+    std::memcpy(data, wire.in.data() + wire.begin, n);
+    wire.begin += n;
     return static_cast<int>(n);
 }
 
@@ -73,7 +86,7 @@ long bio_control(BIO*, int command, long, void*) {
 
 const BIO_METHOD* bio_method() {
     static const BIO_METHOD* const method = [] {
-        BIO_METHOD* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "souk socket");
+        BIO_METHOD* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "souk wire");
         BIO_meth_set_write(made, &bio_write);
         BIO_meth_set_read(made, &bio_read);
         BIO_meth_set_ctrl(made, &bio_control);
@@ -82,9 +95,9 @@ const BIO_METHOD* bio_method() {
     return method;
 }
 
-BIO* make_bio(Socket& socket) {
+BIO* make_bio(Wire& wire) {
     BIO* bio = BIO_new(bio_method());
-    BIO_set_data(bio, &socket);
+    BIO_set_data(bio, &wire);
     BIO_set_init(bio, 1);
     return bio;
 }
@@ -168,7 +181,11 @@ std::string name_of(const GENERAL_NAME* entry) {
 }  // namespace
 
 struct TlsSession::Engine {
-    Engine(Ssl ssl, const SSL_CTX* context) : ssl(std::move(ssl)), context(context) {}
+    Engine(Ssl made, const SSL_CTX* context) : ssl(std::move(made)), context(context) {
+        BIO* bio = make_bio(wire);
+        SSL_set_bio(ssl.get(), bio, bio);
+    }
+    Wire wire;  // before `ssl`, which knows it
     Ssl ssl;
     const SSL_CTX* context;
     bool broken = false;
@@ -179,58 +196,137 @@ TlsSession::TlsSession(Socket& socket, std::unique_ptr<Engine> engine)
 
 TlsSession::~TlsSession() = default;
 
-/// Repeats `operation`, which is one of OpenSSL's, until it has done something.
-template <class Operation>
-Task<Transfer> TlsSession::drive(Operation operation) {
+/// Sends what the socket takes at once. False when the connection is broken.
+bool TlsSession::send_at_once() {
+    auto& out = engine_->wire.out;
+    while (!out.empty() && socket_.is_open()) {
+        constexpr int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+        const auto n = ::send(socket_.native_handle(), out.data(), out.size(), flags);
+        if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+        out.erase(0, static_cast<std::size_t>(n));
+    }
+    if (out.capacity() > 4 * longest_input) std::string().swap(out);
+    return socket_.is_open();
+}
+
+Task<error_code> TlsSession::flush() {
     error_code ec;
     auto token = asio::redirect_error(use_task, ec);
-    SSL* ssl = engine_->ssl.get();
     for (;;) {
-        ERR_clear_error();
-        std::size_t size = 0;
-        const int done = operation(ssl, size);
-        if (done == 1) co_return Transfer(size, error_code());
-        const int why = SSL_get_error(ssl, done);
-        if (why == SSL_ERROR_WANT_READ) {
-            co_await socket_.async_wait(Socket::wait_read, token);
-        } else if (why == SSL_ERROR_WANT_WRITE) {
-            co_await socket_.async_wait(Socket::wait_write, token);
-        } else {
-            if (why == SSL_ERROR_ZERO_RETURN) co_return Transfer(0, asio::error::eof);
+        if (!send_at_once()) {
             engine_->broken = true;
-            co_return Transfer(0, asio::error::connection_reset);
+            co_return asio::error::connection_reset;
         }
-        if (ec) co_return Transfer(0, ec);
+        if (engine_->wire.out.empty()) co_return error_code();
+        co_await socket_.async_wait(Socket::wait_write, token);
+        if (ec) co_return ec;
     }
 }
 
+/// Waits for bytes of the peer's.
+Task<error_code> TlsSession::fill() {
+    Wire& wire = engine_->wire;
+    const bool filled = !wire.in.empty() && wire.end == wire.in.size();
+    if (wire.in.empty() || filled) wire.in.resize(filled ? longest_input : usual_input);
+    wire.begin = wire.end = 0;  // OpenSSL has taken all of it
+    error_code ec;
+    auto token = asio::redirect_error(use_task, ec);
+    wire.end = co_await socket_.async_read_some(asio::buffer(wire.in), token);
+    if (ec == asio::error::eof) {  // without the peer's word that all was said
+        engine_->broken = true;
+        ec = asio::error::connection_reset;
+    }
+    co_return ec;
+}
+
+/// What became of an operation of OpenSSL's that did nothing: whether to wait for bytes, or why it
+/// never will.
+error_code TlsSession::why_not(int done) {
+    const int why = SSL_get_error(engine_->ssl.get(), done);
+    if (why == SSL_ERROR_WANT_READ) return asio::error::would_block;
+    if (why == SSL_ERROR_ZERO_RETURN) return asio::error::eof;
+    engine_->broken = true;
+    return asio::error::connection_reset;
+}
+
 Task<Result<void>> TlsSession::handshake() {
-    auto operation = [](SSL* ssl, std::size_t&) { return SSL_do_handshake(ssl); };
-    const Transfer done = co_await drive(operation);
-    if (done.error) {
-        SSL* ssl = engine_->ssl.get();
+    SSL* ssl = engine_->ssl.get();
+    for (;;) {
+        ERR_clear_error();
+        const int done = SSL_do_handshake(ssl);
+        error_code ec;
+        if (done != 1) ec = why_not(done);
+        const bool waits = ec == asio::error::would_block;
+        const std::string reason = last_error();
+        const error_code sent = co_await flush();  // an alert, too
+        if (done == 1 && !sent) break;
         const long verdict = SSL_get_verify_result(ssl);
         if (verdict != X509_V_OK) co_return tls_error(X509_verify_cert_error_string(verdict));
-        const bool waited = !engine_->broken;
-        if (waited) co_return tls_error(done.error.message());
-        co_return tls_error(last_error());
+        if (!waits && done != 1) co_return tls_error(reason);
+        if (sent) co_return tls_error(sent.message());
+        const error_code filled = co_await fill();
+        if (!filled) continue;
+        co_return tls_error(engine_->broken ? "the other side hung up" : filled.message());
     }
     read_peer_names();
     co_return Result<void>();
 }
 
 Task<Transfer> TlsSession::read_some(asio::mutable_buffer space) {
-    auto operation = [space](SSL* ssl, std::size_t& size) {
-        return SSL_read_ex(ssl, space.data(), space.size(), &size);
-    };
-    return drive(operation);
+    for (;;) {
+        ERR_clear_error();
+        std::size_t size = 0;
+        const int done = SSL_read_ex(engine_->ssl.get(), space.data(), space.size(), &size);
+        if (done == 1) co_return Transfer(size, error_code());
+        error_code ec = why_not(done);
+        if (ec == asio::error::would_block) {
+            const error_code filled = co_await fill();
+            ec = filled;
+        }
+        if (ec) co_return Transfer(0, ec);
+    }
+}
+
+std::size_t TlsSession::write_at_once(asio::const_buffer bytes) {
+    std::size_t taken = 0;
+    while (!engine_->broken && engine_->wire.out.empty() && taken < bytes.size()) {
+        taken += encrypt(bytes + taken);
+        if (!send_at_once()) engine_->broken = true;
+    }
+    return taken;
+}
+
+/// As many records as one call of the system had better send.
+std::size_t TlsSession::encrypt(asio::const_buffer bytes) {
+    std::size_t taken = 0;
+    while (taken < std::min(bytes.size(), std::size_t{64} * 1024)) {
+        ERR_clear_error();
+        std::size_t size = 0;
+        const asio::const_buffer rest = bytes + taken;
+        const int done = SSL_write_ex(engine_->ssl.get(), rest.data(), rest.size(), &size);
+        if (done != 1) {
+            engine_->broken = true;
+            break;
+        }
+        taken += size;
+    }
+    return taken;
 }
 
 Task<Transfer> TlsSession::write_some(asio::const_buffer bytes) {
-    auto operation = [bytes](SSL* ssl, std::size_t& size) {
-        return SSL_write_ex(ssl, bytes.data(), bytes.size(), &size);
-    };
-    return drive(operation);
+    std::size_t taken = 0;
+    if (!engine_->broken && bytes.size() > 0) taken = encrypt(bytes);
+    if (engine_->broken) co_return Transfer(0, asio::error::connection_reset);
+    const error_code ec = co_await flush();
+    co_return Transfer(taken, ec);
+}
+
+bool TlsSession::has_unsent() const {
+    return !engine_->wire.out.empty();
+}
+
+bool TlsSession::has_input() const {
+    return engine_->wire.begin < engine_->wire.end || SSL_has_pending(engine_->ssl.get()) == 1;
 }
 
 void TlsSession::close_notify() {
@@ -238,6 +334,7 @@ void TlsSession::close_notify() {
     if (engine_->broken || !socket_.is_open()) return;
     ERR_clear_error();
     SSL_shutdown(engine_->ssl.get());
+    send_at_once();
 }
 
 void TlsSession::read_peer_names() {
@@ -318,15 +415,12 @@ std::unique_ptr<TlsSession> Tls::open(Socket& socket, const std::string& server_
     const Context context = state_->newest();
     Ssl made(SSL_new(context.get()));
     SSL* ssl = made.get();
-    error_code ec;
-    socket.native_non_blocking(true, ec);
-    BIO* bio = make_bio(socket);
-    SSL_set_bio(ssl, bio, bio);
     if (state_->side == Side::server) {
         SSL_set_accept_state(ssl);
     } else {
         SSL_set_connect_state(ssl);
         X509_VERIFY_PARAM* expected = SSL_get0_param(ssl);
+        error_code ec;
         asio::ip::make_address(server_name, ec);
         const bool is_name = ec.failed();
         if (is_name) {

@@ -1,7 +1,6 @@
 // TLS 1.3 with certificates on both sides, for the listener and the clients between souk's
-// processes. OpenSSL works on the socket's descriptor and Asio only waits for it: a plain
-// connection pays one branch a read or write for the possibility of TLS, and no template is
-// compiled twice.
+// processes. OpenSSL works on memory that Asio fills and empties: a plain connection pays one
+// branch a read or write for the possibility of TLS, and no template is compiled twice.
 #pragma once
 
 #include "http/socket.hpp"
@@ -34,7 +33,15 @@ public:
     /// Errors: `unavailable` "tls" with the reason in words (not trusted, expired, another name).
     Task<Result<void>> handshake();
     Task<Transfer> read_some(asio::mutable_buffer space);
+    /// Returns when all that was taken is sent, and what has_unsent() tells of; `bytes` may be
+    /// empty. One at a time.
     Task<Transfer> write_some(asio::const_buffer bytes);
+    /// What of `bytes` can be taken without waiting. The end of it may be unsent still; then, and
+    /// after a fault, write_some() must follow.
+    std::size_t write_at_once(asio::const_buffer bytes);
+    bool has_unsent() const;
+    /// Whether bytes of the peer's are in memory already, be it half a record.
+    bool has_input() const;
     /// Tells the peer that nothing follows; does not wait.
     void close_notify();
 
@@ -46,8 +53,11 @@ private:
     friend class Tls;
     struct Engine;
     TlsSession(Socket& socket, std::unique_ptr<Engine> engine);
-    template <class Operation>
-    Task<Transfer> drive(Operation operation);
+    bool send_at_once();
+    Task<boost::system::error_code> flush();
+    Task<boost::system::error_code> fill();
+    boost::system::error_code why_not(int done);
+    std::size_t encrypt(asio::const_buffer bytes);
     void read_peer_names();
 
     Socket& socket_;
