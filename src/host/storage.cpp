@@ -6,14 +6,27 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace souk::host {
 namespace {
 
 constexpr std::string_view placeholder = "{module}";
 
-/// One that its reads share and one for its transactions, and one more to the replica.
-std::size_t least_connections(const Config& config) {
-    return config.text("postgres.replica_url").empty() ? 2 : 3;
+// Each is a process of the server: more than two read more than a module needs.
+constexpr std::size_t most_readers = 2;
+
+/// Of a module for sure: one for its transactions, and one that the reads of a thread share, which
+/// have another to the replica.
+std::size_t sure_connections(const Config& config, std::size_t readers) {
+    return 1 + readers * (config.text("postgres.replica_url").empty() ? 1 : 2);
+}
+
+/// The threads that have a connection for reads of their own: one where two would be too many.
+std::size_t readers_of(const Config& config, std::size_t modules, std::size_t threads) {
+    const auto all = static_cast<std::size_t>(config.integer("postgres.connections"));
+    const std::size_t readers = std::min(most_readers, threads);
+    return all < modules * sure_connections(config, readers) ? 1 : readers;
 }
 
 Result<std::unique_ptr<Database>> open_embedded(
@@ -31,10 +44,10 @@ Result<std::unique_ptr<Database>> open_embedded(
 }
 
 Result<std::shared_ptr<database::ConnectionBudget>> budget_of(
-    const Config& config, std::size_t modules
+    const Config& config, std::size_t modules, std::size_t readers
 ) {
     const auto all = static_cast<std::size_t>(config.integer("postgres.connections"));
-    const std::size_t sure = modules * least_connections(config);
+    const std::size_t sure = modules * sure_connections(config, readers);
     if (all < sure)
         return invalid(
             "postgres",
@@ -100,10 +113,13 @@ Task<Result<std::vector<Store>>> open_stores(
 ) {
     const bool on_postgres = !config.text("postgres.url").empty();
     std::shared_ptr<database::ConnectionBudget> budget;
+    std::vector<Executor> readers;
     if (on_postgres) {
         auto fits = check_url(config, modules.size());
         if (!fits) co_return fits.error();
-        auto shared = budget_of(config, modules.size());
+        const std::size_t count = readers_of(config, modules.size(), homes.size());
+        readers.assign(homes.begin(), homes.begin() + static_cast<std::ptrdiff_t>(count));
+        auto shared = budget_of(config, modules.size(), count);
         if (!shared) co_return shared.error();
         budget = std::move(*shared);
     }
@@ -126,7 +142,7 @@ Task<Result<std::vector<Store>>> open_stores(
         if (on_postgres) {
             auto options = postgres_options(config, info.name, budget);
             opened = co_await database::open_postgres(
-                std::move(options), homes[i % homes.size()], clock, metrics
+                std::move(options), homes[i % homes.size()], clock, metrics, readers
             );
         } else {
             opened = open_embedded(folder, config, info.name, clock);

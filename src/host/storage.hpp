@@ -29,9 +29,10 @@ struct Store {
 /// `text` with each "{module}" replaced.
 std::string for_module(std::string text, std::string_view module);
 
-/// On PostgreSQL the modules' connections live on `homes`, one after another. Errors: `invalid`
-/// "postgres" (a URL for one module, too few connections), those of the folder and the driver; for
-/// all modules at once.
+/// On PostgreSQL the modules' transactions live on `homes`, one after another, and the reads of
+/// each on the first two, where postgres.connections allows it. Errors: `invalid` "postgres" (a URL
+/// for one module, too few connections), those of the folder and the driver; for all modules at
+/// once.
 Task<Result<std::vector<Store>>> open_stores(
     const DataFolder& folder,
     const Config& config,

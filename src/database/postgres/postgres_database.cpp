@@ -6,6 +6,8 @@
 #include <boost/asio/post.hpp>
 #include <fmt/format.h>
 
+#include <functional>
+
 namespace souk::database {
 
 bool ConnectionBudget::take() {
@@ -69,91 +71,56 @@ public:
     Result<void> result;
 };
 
-/// All that lives on the home's thread. Outlives the Database by what is still under way there.
-class Core : public std::enable_shared_from_this<Core> {
+/// What lives on one thread of a database: its part of the calls, taken together once a turn of the
+/// loop. Outlives the Database by what is still under way there.
+class Part : public std::enable_shared_from_this<Part> {
 public:
-    Core(Executor home, Clock& clock) : home_(home), wakeup_(home, clock) {}
+    Part(Executor home, Clock& clock) : home_(home), wakeup_(home, clock) {}
+    virtual ~Part() = default;
 
-    void use(
-        std::shared_ptr<SharedReads> reads,
-        std::shared_ptr<SharedReads> replica,
-        std::shared_ptr<Pool> pool
-    ) {
-        reads_ = std::move(reads);
-        replica_ = std::move(replica);
-        pool_ = std::move(pool);
-    }
-    const std::shared_ptr<SharedReads>& reads() const { return reads_; }
-    const std::shared_ptr<Pool>& pool() const { return pool_; }
-
-    static Task<void> open(std::shared_ptr<Core> self, std::shared_ptr<OpenCall> call) {
-        auto opened = co_await self->pool_->open();
-        if (opened) opened = co_await self->reads_->open();
+    const Executor& home() const { return home_; }
+    static Task<void> open(std::shared_ptr<Part> self, std::shared_ptr<OpenCall> call) {
+        auto opened = co_await self->connect();
         if (opened && !self->closed_) {
-            self->pool_->run();
-            self->reads_->run();
-            if (self->replica_) self->replica_->run();
+            self->run();
             spawn(self->home_, [self] { return watch(self); });
         }
         if (!opened) self->close();
         call->result = opened;
         call->answer();
     }
-
     void close() {
         closed_ = true;
-        pool_->close();
-        reads_->close();
-        if (replica_) replica_->close();
+        close_all();
         wakeup_.notify();
     }
 
-    /// From any thread. What comes in one turn of the loop is taken together.
-    void post(std::shared_ptr<QueryCall> call) {
-        std::lock_guard lock(mutex_);
-        queries_.push_back(std::move(call));
-        take_soon();
+protected:
+    virtual Task<Result<void>> connect() = 0;
+    virtual void run() = 0;
+    virtual void close_all() = 0;
+    /// What came since the last turn.
+    virtual void take() = 0;
+    /// Looks after deadlines. False when nobody waits.
+    virtual bool check() = 0;
+
+    /// From any thread, under `mutex_`.
+    void take_soon() {
+        if (std::exchange(taking_, true)) return;
+        asio::post(home_, [self = shared_from_this()] {
+            self->take();
+            if (!self->watching_) self->wakeup_.notify();
+        });
     }
-    void post(std::shared_ptr<TransactCall> call) {
-        std::lock_guard lock(mutex_);
-        transactions_.push_back(std::move(call));
-        take_soon();
-    }
+
+    std::mutex mutex_;
+    bool taking_ = false;
 
 private:
-    void take_soon() {
-        if (!std::exchange(taking_, true))
-            asio::post(home_, [self = shared_from_this()] { self->take(); });
-    }
-
-    void take() {
-        std::vector<std::shared_ptr<QueryCall>> queries;
-        std::vector<std::shared_ptr<TransactCall>> transactions;
-        {
-            std::lock_guard lock(mutex_);
-            queries.swap(queries_);
-            transactions.swap(transactions_);
-            taking_ = false;
-        }
-        for (auto& call : queries) {
-            bool elsewhere = call->stale && replica_ && replica_->usable();
-            (elsewhere ? replica_ : reads_)->add(std::move(call));
-        }
-        if (!queries.empty()) reads_->flush();
-        if (!queries.empty() && replica_) replica_->flush();
-        for (auto& call : transactions)
-            pool_->add(std::move(call));
-        if (!watching_) wakeup_.notify();
-    }
-
-    /// Deadlines, looked after while anybody waits.
-    static Task<void> watch(std::shared_ptr<Core> self) {
+    static Task<void> watch(std::shared_ptr<Part> self) {
         while (!self->closed_) {
-            bool busy = self->pool_->check();
-            busy = self->reads_->check() || busy;
-            if (self->replica_) busy = self->replica_->check() || busy;
-            self->watching_ = busy;
-            if (busy)
+            self->watching_ = self->check();
+            if (self->watching_)
                 co_await self->wakeup_.wait(look_every);
             else
                 co_await self->wakeup_.wait(for_ever);
@@ -162,16 +129,95 @@ private:
 
     const Executor home_;
     Wakeup wakeup_;
-    std::shared_ptr<SharedReads> reads_;
-    std::shared_ptr<SharedReads> replica_;  // empty: none configured
-    std::shared_ptr<Pool> pool_;
     bool watching_ = false;
     bool closed_ = false;
+};
 
-    std::mutex mutex_;
-    std::vector<std::shared_ptr<QueryCall>> queries_;
-    std::vector<std::shared_ptr<TransactCall>> transactions_;
-    bool taking_ = false;
+/// The reads that begin on one thread.
+class Reader final : public Part {
+public:
+    Reader(
+        Executor home,
+        Clock& clock,
+        std::shared_ptr<SharedReads> primary,
+        std::shared_ptr<SharedReads> replica
+    )
+        : Part(home, clock), primary_(std::move(primary)), replica_(std::move(replica)) {}
+
+    std::string fault() const { return primary_->fault(); }
+    /// From any thread.
+    void post(std::shared_ptr<QueryCall> call) {
+        std::lock_guard lock(mutex_);
+        calls_.push_back(std::move(call));
+        take_soon();
+    }
+
+private:
+    Task<Result<void>> connect() override { return primary_->open(); }
+    void run() override {
+        primary_->run();
+        if (replica_) replica_->run();
+    }
+    void close_all() override {
+        primary_->close();
+        if (replica_) replica_->close();
+    }
+    void take() override {
+        std::vector<std::shared_ptr<QueryCall>> calls;
+        {
+            std::lock_guard lock(mutex_);
+            calls.swap(calls_);
+            taking_ = false;
+        }
+        for (auto& call : calls) {
+            const bool elsewhere = call->stale && replica_ && replica_->usable();
+            (elsewhere ? replica_ : primary_)->add(std::move(call));
+        }
+        primary_->flush();
+        if (replica_) replica_->flush();
+    }
+    bool check() override {
+        const bool busy = primary_->check();
+        return (replica_ && replica_->check()) || busy;
+    }
+
+    const std::shared_ptr<SharedReads> primary_;
+    const std::shared_ptr<SharedReads> replica_;  // empty: none configured
+    std::vector<std::shared_ptr<QueryCall>> calls_;
+};
+
+/// The transactions of all threads.
+class Writer final : public Part {
+public:
+    Writer(Executor home, Clock& clock, std::shared_ptr<Pool> pool)
+        : Part(home, clock), pool_(std::move(pool)) {}
+
+    std::string fault() const { return pool_->fault(); }
+    /// From any thread.
+    void post(std::shared_ptr<TransactCall> call) {
+        std::lock_guard lock(mutex_);
+        calls_.push_back(std::move(call));
+        take_soon();
+    }
+
+private:
+    Task<Result<void>> connect() override { return pool_->open(); }
+    void run() override { pool_->run(); }
+    void close_all() override { pool_->close(); }
+    void take() override {
+        std::vector<std::shared_ptr<TransactCall>> calls;
+        {
+            std::lock_guard lock(mutex_);
+            calls.swap(calls_);
+            taking_ = false;
+        }
+        for (auto& call : calls)
+            pool_->add(std::move(call));
+    }
+    bool check() override { return pool_->check(); }
+
+    const std::shared_ptr<Pool> pool_;
+    std::vector<std::shared_ptr<TransactCall>> calls_;
 };
 
 struct Meters {
@@ -200,61 +246,65 @@ double seconds_between(SteadyTime from, SteadyTime to) {
 
 class PostgresDatabase final : public Database {
 public:
-    PostgresDatabase(const PostgresOptions& options, Executor home, Clock& clock, Metrics& metrics)
-        : home_(home)
-        , clock_(clock)
-        , limit_(options.queue_limit)
-        , meters_(metrics)
-        , core_(std::make_shared<Core>(home, clock)) {}
+    PostgresDatabase(const PostgresOptions& options, Clock& clock, Metrics& metrics)
+        : clock_(clock), limit_(options.queue_limit), meters_(metrics) {}
 
     ~PostgresDatabase() override {
         for (const auto& census : censuses_)
             census->end();
-        if (ready_) asio::post(home_, [core = core_] { core->close(); });
+        for (const auto& part : opened_)
+            asio::post(part->home(), [part] { part->close(); });
     }
 
-    Result<void> configure(const PostgresOptions& options, Metrics& metrics) {
+    /// Transactions live on `home`; reads on each of `readers`, for those who begin there.
+    Result<void> configure(
+        const PostgresOptions& options,
+        Executor home,
+        const std::vector<Executor>& readers,
+        Metrics& metrics
+    ) {
         auto target = Target::parse(options.url, options.password_file);
         if (!target) return target.error();
-        auto reads = connector(options, *target, true, census(metrics, "shared"));
-        auto writes = connector(options, *target, false, census(metrics, "transaction"));
-        auto pool = std::make_shared<Pool>(writes, options.transactions, options.budget);
-        auto doubt = [weak = std::weak_ptr(pool)](const Error& why) {
-            if (auto transactions = weak.lock()) transactions->doubt(why);
-        };
-        auto shared = std::make_shared<SharedReads>(
-            reads, limit_, options.statement_timeout, SharedReads::Elsewhere(), std::move(doubt)
-        );
-        std::shared_ptr<SharedReads> replica;
+        std::optional<Target> replica;
         if (!options.replica_url.empty()) {
             auto other = Target::parse(options.replica_url, options.password_file);
             if (!other) return other.error();
-            auto stale = connector(options, *other, true, census(metrics, "replica"));
-            auto primary = [weak = std::weak_ptr(shared)](std::shared_ptr<QueryCall> call) {
-                if (auto reads = weak.lock()) reads->add_now(std::move(call));
+            replica = std::move(*other);
+        }
+        auto writes = connector(home, options, *target, false, census(metrics, "transaction"));
+        auto pool = std::make_shared<Pool>(writes, options.transactions, options.budget);
+        writer_ = std::make_shared<Writer>(home, clock_, pool);
+        const auto shared = census(metrics, "shared");
+        const auto stale = replica ? census(metrics, "replica") : nullptr;
+        for (const Executor& at : readers) {
+            auto doubt = [weak = std::weak_ptr(pool), home](const Error& why) {
+                asio::post(home, [weak, why] {
+                    if (auto transactions = weak.lock()) transactions->doubt(why);
+                });
             };
-            replica = std::make_shared<SharedReads>(
-                stale,
+            auto primary = std::make_shared<SharedReads>(
+                connector(at, options, *target, true, shared),
                 limit_,
                 options.statement_timeout,
-                std::move(primary),
-                SharedReads::OnSilence()
+                SharedReads::Elsewhere(),
+                std::move(doubt)
             );
+            std::shared_ptr<SharedReads> other;
+            if (replica)
+                other =
+                    stale_reads(connector(at, options, *replica, true, stale), options, primary);
+            readers_.push_back(std::make_shared<Reader>(at, clock_, primary, other));
         }
-        core_->use(std::move(shared), std::move(replica), std::move(pool));
         return {};
     }
 
     Task<Result<void>> open() {
-        ready_ = true;
-        Executor executor = co_await this_executor();
-        auto signal = base::Signal::make(executor);
-        auto call = std::make_shared<OpenCall>(signal);
-        Attendance attendance(call, std::move(signal));
-        spawn(home_, [core = core_, call] { return Core::open(core, call); });
-        bool answered = co_await attendance.wait();
-        if (!answered) co_return cancelled();
-        if (!call->result) co_return call->result.error();
+        auto opened = co_await open(writer_);
+        for (std::size_t i = 0; opened && i < readers_.size(); ++i) {
+            auto next = co_await open(readers_[i]);
+            opened = std::move(next);
+        }
+        if (!opened) co_return opened.error();
         auto allowed = co_await query(may_create, Params(), Deadline::never());
         if (!allowed) co_return allowed.error();
         if (!(*allowed)[0].boolean(0))
@@ -284,7 +334,7 @@ public:
         auto signal = base::Signal::make(executor);
         auto call = std::make_shared<TransactCall>(signal, std::move(body), deadline);
         Attendance attendance(call, std::move(signal));
-        core_->post(call);
+        writer_->post(call);
         bool answered = co_await attendance.wait();
         if (!answered) {
             if (!call->leave()) co_return cancelled();
@@ -299,8 +349,10 @@ public:
     Dialect dialect() const override { return Dialect::postgres; }
 
     std::string fault() const override {
-        std::string words = core_->pool()->fault();
-        return words.empty() ? core_->reads()->fault() : words;
+        std::string words = writer_->fault();
+        for (std::size_t i = 0; words.empty() && i < readers_.size(); ++i)
+            words = readers_[i]->fault();
+        return words;
     }
 
 private:
@@ -311,14 +363,52 @@ private:
         return censuses_.emplace_back(std::make_shared<Census>(gauge));
     }
 
+    Task<Result<void>> open(std::shared_ptr<Part> part) {
+        opened_.push_back(part);
+        Executor executor = co_await this_executor();
+        auto signal = base::Signal::make(executor);
+        auto call = std::make_shared<OpenCall>(signal);
+        Attendance attendance(call, std::move(signal));
+        spawn(part->home(), [part, call] { return Part::open(part, call); });
+        bool answered = co_await attendance.wait();
+        if (!answered) co_return cancelled();
+        co_return call->result;
+    }
+
+    /// The one of the caller's own thread; of threads that have none, always the same.
+    Reader& reader_at(const Executor& executor) {
+        const asio::io_context* here = &executor.context();
+        for (const auto& reader : readers_)
+            if (&reader->home().context() == here) return *reader;
+        return *readers_[(std::hash<const void*>()(here) >> 8) % readers_.size()];
+    }
+
+    std::shared_ptr<SharedReads> stale_reads(
+        std::shared_ptr<const Connector> connector,
+        const PostgresOptions& options,
+        const std::shared_ptr<SharedReads>& primary
+    ) {
+        auto instead = [weak = std::weak_ptr(primary)](std::shared_ptr<QueryCall> call) {
+            if (auto reads = weak.lock()) reads->add_now(std::move(call));
+        };
+        return std::make_shared<SharedReads>(
+            std::move(connector),
+            limit_,
+            options.statement_timeout,
+            std::move(instead),
+            SharedReads::OnSilence()
+        );
+    }
+
     std::shared_ptr<const Connector> connector(
+        const Executor& home,
         const PostgresOptions& options,
         const Target& target,
         bool reads,
         std::shared_ptr<Census> census
     ) {
         return std::make_shared<const Connector>(
-            home_,
+            home,
             clock_,
             target,
             setup_for(reads, options.statement_timeout),
@@ -339,7 +429,7 @@ private:
         auto call =
             std::make_shared<QueryCall>(signal, statement, std::move(params), deadline, stale);
         Attendance attendance(call, std::move(signal));
-        core_->post(call);
+        reader_at(executor).post(call);
         bool answered = co_await attendance.wait();
         if (!answered) co_return cancelled();
         meters_.query.observe(seconds_between(start, clock_.steady()));
@@ -347,25 +437,31 @@ private:
         co_return std::move(call->result);
     }
 
-    const Executor home_;
     Clock& clock_;
     const std::size_t limit_;
     Meters meters_;
-    const std::shared_ptr<Core> core_;
+    std::shared_ptr<Writer> writer_;
+    std::vector<std::shared_ptr<Reader>> readers_;
+    std::vector<std::shared_ptr<Part>> opened_;  // something lives on their threads
     std::vector<std::shared_ptr<Census>> censuses_;
     std::atomic<std::size_t> queries_ = 0;
     std::atomic<std::size_t> transactions_ = 0;
-    bool ready_ = false;  // something lives on the home's thread
 };
 
 }  // namespace
 }  // namespace postgres
 
 Task<Result<std::unique_ptr<Database>>> open_postgres(
-    PostgresOptions options, Executor home, Clock& clock, Metrics& metrics
+    PostgresOptions options,
+    Executor home,
+    Clock& clock,
+    Metrics& metrics,
+    std::vector<Executor> readers
 ) {
-    auto database = std::make_unique<postgres::PostgresDatabase>(options, home, clock, metrics);
-    if (auto sound = database->configure(options, metrics); !sound) co_return sound.error();
+    if (readers.empty()) readers.push_back(home);
+    auto database = std::make_unique<postgres::PostgresDatabase>(options, clock, metrics);
+    auto sound = database->configure(options, home, readers, metrics);
+    if (!sound) co_return sound.error();
     auto opened = co_await database->open();
     if (!opened) co_return opened.error();
     std::unique_ptr<Database> ready = std::move(database);

@@ -1,7 +1,7 @@
 // The PostgreSQL driver: libpq without blocking. query() shares one connection among all requests
-// in pipeline mode; transact() owns a connection while its body runs. All connections of a module
-// live on one context, its home, which any of the process's I/O threads may run; callers on other
-// threads are answered there. A broken connection is made again with back-off; a body whose
+// of a thread in pipeline mode; transact() owns a connection while its body runs. The latter live
+// on one context, the module's home, which any of the process's I/O threads may run; callers on
+// other threads are answered there. A broken connection is made again with back-off; a body whose
 // connection broke before COMMIT was sent, or that lost a serialization or deadlock, runs again.
 #pragma once
 
@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace souk::database {
 
@@ -41,9 +42,15 @@ struct PostgresOptions {
 /// Connects once, so that a wrong configuration is told at the start. Errors: `unavailable`
 /// "database_open" with the server's words and what to do: no server, wrong password, no such
 /// database, a server before version 13, no right to create tables, no space left. The result may
-/// be destroyed on any thread, also after `home` has stopped, when no call is in flight.
+/// be destroyed on any thread, also after `home` has stopped, when no call is in flight. `readers`:
+/// the contexts that have a connection for reads each, for calls that begin there; none: `home`
+/// alone.
 Task<Result<std::unique_ptr<Database>>> open_postgres(
-    PostgresOptions options, Executor home, Clock& clock, Metrics& metrics
+    PostgresOptions options,
+    Executor home,
+    Clock& clock,
+    Metrics& metrics,
+    std::vector<Executor> readers = {}
 );
 
 }  // namespace souk::database
