@@ -10,10 +10,15 @@
 namespace souk::events {
 namespace {
 
+// On SQLite a row that is returned costs a table of the moment; there each insert says whether it
+// was the first.
 constexpr Statement insert_row{
     "inbox.insert",
     "INSERT INTO inbox (consumer, event_id, received_at) VALUES ($1, $2, $3) "
-    "ON CONFLICT DO NOTHING RETURNING event_id",
+    "ON CONFLICT DO NOTHING"};
+constexpr Statement insert_rows{
+    "inbox.insert_rows",
+    "",
     "INSERT INTO inbox (consumer, event_id, received_at) "
     "SELECT * FROM unnest(CAST($1 AS TEXT[]), CAST($2 AS TEXT[]), CAST($3 AS BIGINT[])) "
     "ON CONFLICT DO NOTHING RETURNING event_id"};
@@ -106,6 +111,34 @@ Task<Result<void>> call(
     co_return from_exception(thrown);
 }
 
+using Ids = std::unordered_set<std::string_view>;
+
+/// Of `events`, those that the inbox did not have.
+Task<Result<Ids>> insert_all(
+    Transaction& tx, const std::string& consumer, std::span<const Event> events, Timestamp now
+) {
+    std::vector<Params> rows;
+    rows.reserve(events.size());
+    for (const Event& event : events)
+        rows.push_back(bind(consumer, event.id, now));
+    Ids ids;
+    if (tx.dialect() == Dialect::sqlite) {
+        auto inserted = co_await tx.execute_all(insert_row, std::move(rows));
+        if (!inserted) co_return inserted.error();
+        for (std::size_t i = 0; i < events.size(); ++i)
+            if ((*inserted)[i].affected() == 1) ids.insert(events[i].id);
+        co_return ids;
+    }
+    auto inserted = co_await tx.execute_set(insert_rows, std::move(rows));
+    if (!inserted) co_return inserted.error();
+    Ids returned;
+    for (std::size_t i = 0; i < inserted->size(); ++i)
+        returned.insert((*inserted)[i].text(0));
+    for (const Event& event : events)
+        if (returned.contains(event.id)) ids.insert(event.id);
+    co_return ids;
+}
+
 Task<Result<void>> delete_page(Transaction& tx, Params page) {
     Result<Rows> deleted = co_await tx.execute_last(delete_rows, std::move(page));
     if (!deleted) co_return deleted.error();
@@ -178,17 +211,11 @@ Task<Result<void>> Inbox::apply(Transaction& tx, std::shared_ptr<Batch> batch) {
 }
 
 Task<Result<void>> Inbox::handle(Transaction& tx, std::shared_ptr<Batch> batch) {
-    std::vector<Params> rows;
-    rows.reserve(batch->events.size());
-    for (const Event& event : batch->events)
-        rows.push_back(bind(batch->inbox->consumer, event.id, batch->now));
-    Result<Rows> inserted = co_await tx.execute_set(insert_row, std::move(rows));
-    if (!inserted) co_return inserted.error();
-    std::unordered_set<std::string_view> fresh;
-    for (std::size_t i = 0; i < inserted->size(); ++i)
-        fresh.insert((*inserted)[i].text(0));
-
     const std::span<const Event> events = batch->events;
+    auto inserted = co_await insert_all(tx, batch->inbox->consumer, events, batch->now);
+    if (!inserted) co_return inserted.error();
+    Ids fresh = std::move(*inserted);
+
     for (std::size_t i = 0; i < events.size();) {
         const std::string& type = events[i].type;
         auto subscription = batch->inbox->handlers.find(type);
