@@ -2,24 +2,29 @@
 // SQLite's own checkpoints. What a program gets that waits for each COMMIT, as the obvious one
 // does.
 #include "bench/load/arguments.hpp"
+#include "bench/load/histogram.hpp"
+#include "bench/load/report.hpp"
 #include "bench/load/schedule.hpp"
 
 #include <fmt/format.h>
 #include <sqlite3.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <thread>
 
 using namespace souk::bench;
 
 namespace {
 
-constexpr const char* usage = R"(usage: bench_sqlite_commits --dir DIR --seconds S
-Inserts one row a COMMIT into a database of its own in DIR for S seconds and removes it;
-prints {"commits","seconds","rate"}.
+constexpr const char* usage = R"(usage: bench_sqlite_commits --dir DIR --seconds S [--rate R]
+Inserts one row a COMMIT into a database of its own in DIR for S seconds and removes it; with --rate
+one when it is due, and its latency counts from then. Prints {"commits","seconds","rate"} and the
+latencies as bench_load does, p99_us and quantiles_us.
 )";
 
 using Database = std::unique_ptr<sqlite3, decltype(&sqlite3_close)>;
@@ -75,21 +80,29 @@ int run(const Arguments& arguments) {
     const std::string body(100, 'x');
     sqlite3_bind_text(insert.get(), 1, body.data(), static_cast<int>(body.size()), SQLITE_STATIC);
 
-    std::uint64_t commits = 0;
+    const double rate = arguments.number("--rate", 0);
     const Nanoseconds start = now_ns();
+    const Schedule schedule(rate > 0 ? rate : 1, start, 0, 1);
     const Nanoseconds end = start + static_cast<Nanoseconds>(seconds * 1e9);
+    Histogram latencies;
     Nanoseconds now = start;
-    for (; now < end; now = now_ns(), ++commits) {  // no BEGIN: each commits
+    while (now < end) {  // no BEGIN: each commits
+        const Nanoseconds due = rate > 0 ? schedule.due(latencies.count()) : now;
+        if (due > now) std::this_thread::sleep_for(std::chrono::nanoseconds(due - now));
         require(sqlite3_step(insert.get()) == SQLITE_DONE, database.get());
         sqlite3_reset(insert.get());
+        now = now_ns();
+        latencies.record(now - due);
     }
     const double took = static_cast<double>(now - start) / 1e9;
     fmt::print(
-        R"({{"commits":{},"seconds":{:.6f},"rate":{:.1f}}})"
+        R"({{"commits":{},"seconds":{:.6f},"rate":{:.1f},"p99_us":{:.1f},"quantiles_us":[{}]}})"
         "\n",
-        commits,
+        latencies.count(),
         took,
-        static_cast<double>(commits) / took
+        static_cast<double>(latencies.count()) / took,
+        static_cast<double>(latencies.at(0.99)) / 1e3,
+        quantiles_json(latencies)
     );
     return 0;
 }
@@ -98,6 +111,6 @@ int run(const Arguments& arguments) {
 
 int main(int argc, char** argv) {
     return run_program("bench_sqlite_commits", usage, argc, argv, [&] {
-        return run(Arguments(argc, argv, {"--dir", "--seconds"}));
+        return run(Arguments(argc, argv, {"--dir", "--seconds", "--rate"}));
     });
 }

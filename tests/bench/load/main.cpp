@@ -34,10 +34,11 @@ constexpr const char* usage =
   --expect       statuses that are no fault: 200[,201]
   --timeout      seconds for an answer, and at the end for what was due and not sent yet (10)
   --pipeline     no: one request at a time on a connection
-Prints a line of JSON: requests (expected answers) and rate of what was measured; latencies in us;
-statuses; faults (unexpected statuses, broken connections, no answer in time; at any time);
-reconnects; bytes received; cpu_seconds of bench_load itself meanwhile; total, which counts expected
-answers of the warm-up and the end as well. Exit 1 when there were faults, 2 for bad usage.
+Prints a line of JSON: requests (expected answers) and rate of what was measured; latencies in us,
+quantiles_us as [part, us]; statuses; faults (unexpected statuses, broken connections, no answer in
+time; at any time); reconnects; bytes received; cpu_seconds of bench_load itself meanwhile; total,
+which counts expected answers of the warm-up and the end as well. Exit 1 when there were faults, 2
+for bad usage.
 )";
 
 void allow_many_sockets() {

@@ -8,5 +8,7 @@
 namespace souk::bench {
 
 std::string to_json(const Totals& totals);
+/// The values of `"quantiles_us":[...]`, [part, us], closer and closer to the end.
+std::string quantiles_json(const Histogram& latencies);
 
 }  // namespace souk::bench
