@@ -7,7 +7,7 @@ import { operatorOf } from './stacks.mjs';
 
 // More than are read in 1.2 s: each is asked for again only when the cache (1 s, ±10%) has
 // forgotten it.
-export const productCount = 50_000;
+export const productCount = 100_000;
 const importSize = 500;
 const customerCount = 16;
 // The shop takes 20 sign-ins a minute to one account, so that nobody guesses its password.
