@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { load, writeRequests } from './load.mjs';
 import { placedOrder, sagaOrder, selectOnly, servicesOf } from './limits/postgres.mjs';
 import { Fault } from './sandbox.mjs';
+import { quantileOfMix } from './statistics.mjs';
 
 const threads = 2;
 
@@ -120,6 +121,9 @@ export async function beastLibpq(context, servers, positions) {
     return server(context, 'Beast + libpq', process, (await context.sandbox.said(process)).port);
 }
 
+// A hash takes 15 ms: that many are enough.
+const hashSeconds = 1.5;
+
 export function bareHash(context) {
     return {
         name: 'bare hash',
@@ -129,7 +133,7 @@ export function bareHash(context) {
                 '--threads',
                 String(threads),
                 '--seconds',
-                String(seconds),
+                String(Math.min(seconds, hashSeconds)),
             ];
             const { rate } = JSON.parse((await context.sandbox.run(argv)).stdout);
             // Nothing waits for anything: below its peak rate a hash takes what it takes.
@@ -142,7 +146,7 @@ export function bareHash(context) {
 export function sqliteCommits(context) {
     return {
         name: 'SQLite commits',
-        async run({ seconds }) {
+        async run({ seconds, rate }) {
             const argv = [
                 context.tool('bench_sqlite_commits'),
                 '--dir',
@@ -150,8 +154,44 @@ export function sqliteCommits(context) {
                 '--seconds',
                 String(seconds),
             ];
+            if (rate) argv.push('--rate', String(rate));
             return JSON.parse((await context.sandbox.run(argv)).stdout);
         },
+    };
+}
+
+// pgbench's connections take so long to come; nothing is measured meanwhile.
+const mixWarm = 0.4;
+
+/// Several limits at the same time, {share, limit} each, at a share of the rate: the p99 of all
+/// their answers together. A closed loop has no such shares; report.mjs computes its limit.
+export function mixOf(parts) {
+    return {
+        name: 'its parts',
+        openOnly: true,
+        async run({ rate, ...options }) {
+            const results = await Promise.all(
+                parts.map(({ share, limit }) =>
+                    limit.run({ ...options, warm: mixWarm, rate: Math.max(1, rate * share) }),
+                ),
+            );
+            const mixed = results.map(({ quantiles_us }, i) => ({
+                share: parts[i].share,
+                quantiles_us,
+            }));
+            return {
+                rate: results.reduce((sum, one) => sum + one.rate, 0),
+                p99_us: quantileOfMix(mixed, 0.99),
+                parts: results.map(({ rate, p50_us, p99_us }, i) => ({
+                    name: parts[i].limit.name,
+                    share: parts[i].share,
+                    rate,
+                    p50_us,
+                    p99_us,
+                })),
+            };
+        },
+        end: () => Promise.all(parts.map(({ limit }) => limit.end?.())),
     };
 }
 

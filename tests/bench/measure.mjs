@@ -1,19 +1,27 @@
 // The HTTP workloads on one stack: closed loops interleaved with their limits, then open loops at
-// 60% of the peak.
+// 60% of the peak; reads and sign-ins first, since what orders leave behind is worked at for long.
 import { sql } from './limits/pgbench.mjs';
 import { servicesOf } from './limits/postgres.mjs';
 import { ask } from './data.mjs';
 import { loadShop, writeRequests } from './load.mjs';
-import { bareBeast, nginx, record } from './limits.mjs';
+import { bareBeast, mixOf, nginx, record } from './limits.mjs';
 import { cpuByThread } from './observe.mjs';
 import { Fault, sleep } from './sandbox.mjs';
 import { median } from './statistics.mjs';
-import { limitOf, workloads } from './workloads.mjs';
+import { limitOf, sharesOf, workloads } from './workloads.mjs';
 
 export const openPart = 0.6;
-// So many requests, or so long, for a p99 at a slow rate.
-const openRequests = 500;
-const openLimitSeconds = 8;
+// A round of the open loop is shorter than one of the closed, for there are more of them, but has
+// enough requests for a p99; where that takes long, there are fewer.
+const openShare = 0.6;
+const openRequests = 250;
+const openLimitSeconds = 4;
+const slowRounds = 3;
+const openWarm = 0.2;
+// Before orders are measured: nothing of what runs takes more than a tenth of a core.
+const calmMs = 150;
+const calmPart = 0.1;
+const calmLimitMs = 5000;
 // What the cache keeps is forgotten after 1 s, ±10%.
 const keptSeconds = 1.2;
 const warmSeconds = 0.3;
@@ -37,7 +45,8 @@ export async function attempt(context, what, body) {
 export function keep(context, measurement, result) {
     if (!result.cannot && !(result.rate > 0))
         throw new Fault(`${measurement.who} told no rate: ${JSON.stringify(result)}`);
-    context.measurements.push({ ...measurement, ...result });
+    const { quantiles_us: _, ...kept } = result;
+    context.measurements.push({ ...measurement, ...kept });
     return result;
 }
 
@@ -47,12 +56,10 @@ export function keep(context, measurement, result) {
 async function limitsFor(context, stack, workload, lines) {
     const { shop } = stack;
     const wanted = limitOf(workload, shop.name);
-    const out = [];
-    // Mixed traffic has answers of all kinds: that of most requests stands for them.
-    const asked =
-        workload.name === 'mixed' ? { path: `/api/products/${stack.data.products[0]}` } : lines[0];
-    const answer = wanted === 'bare Beast' ? await record(shop.url, asked) : undefined;
     const label = `${shop.name}-${workload.name}`;
+    if (workload.parts) return [await partsOf(context, stack, workload, lines, label)];
+    const out = [];
+    const answer = wanted === 'bare Beast' ? await record(shop.url, lines[0]) : undefined;
     if (answer) out.push(await bareBeast(context, label, answer));
     else if (wanted) out.push(await stack.limit(wanted));
     if (answer && workload.nginx && stack.orientation)
@@ -60,6 +67,26 @@ async function limitsFor(context, stack, workload, lines) {
             out.push(await nginx(context, label, answer)),
         );
     return out;
+}
+
+/// The limits of its parts, each at its share of the rate, all at the same time. Those that bare
+/// Beast stands for are one: the answer of most requests.
+async function partsOf(context, stack, workload, lines, label) {
+    const shares = sharesOf(lines);
+    const names = workload.parts[stack.shop.name];
+    const answer = await record(stack.shop.url, {
+        path: `/api/products/${stack.data.products[0]}`,
+    });
+    const byLimit = new Map();
+    for (const [part, name] of Object.entries(names))
+        byLimit.set(name, (byLimit.get(name) ?? 0) + shares[part]);
+    const parts = [];
+    for (const [name, share] of byLimit) {
+        const beast = name === 'bare Beast';
+        const limit = beast ? await bareBeast(context, label, answer) : await stack.limit(name);
+        parts.push({ share, limit });
+    }
+    return mixOf(parts);
 }
 
 async function prepare(context, stack, workload) {
@@ -75,6 +102,7 @@ async function prepare(context, stack, workload) {
         limitRates: [],
         file: writeRequests(context.sandbox, `${stack.shop.name}-${workload.name}`, lines),
         distinct: lines.length,
+        about: workload.parts && { shares: sharesOf(lines) },
         rates: [],
     };
 }
@@ -93,11 +121,17 @@ function optionsOf(context, job, more = {}) {
 
 // --- is it the cache that answers, or the database? ---
 
-/// How often the table of products was looked at; the connection of all reads is asked first, since
-/// it reports its counts once a second, when it has something to do.
+// Enough for each thread, with a connection of its own to PostgreSQL, to get some.
+const nudges = 32;
+
+/// How often the table of products was looked at. The connections of reads are asked first, all at
+/// once, since each reports its counts once a second, when it has something to do.
 async function looks(stack) {
     await sleep(1100);
-    await ask(stack.shop, 'GET', `/api/products?limit=20&cursor=${stack.data.cursors[0]}`);
+    const pages = stack.data.cursors.slice(0, nudges);
+    await Promise.all(
+        pages.map((cursor) => ask(stack.shop, 'GET', `/api/products?limit=20&cursor=${cursor}`)),
+    );
     const rows = await sql(
         servicesOf({ SOUK_POSTGRES_ADMIN_URL: stack.servers.admin }),
         'souk_product',
@@ -110,7 +144,7 @@ async function looks(stack) {
 async function missesOn(stack, measure) {
     const before = await looks(stack);
     const result = await measure();
-    result.read_part = ((await looks(stack)) - before - 1) / result.total;
+    result.read_part = ((await looks(stack)) - before - nudges) / result.total;
     return result;
 }
 
@@ -150,6 +184,20 @@ function judgeMisses({ workload, what, distinct }, result) {
 
 // --- the loops ---
 
+/// Waits until nothing is left to do of what was measured before, or not much longer.
+async function calm({ shop, servers }) {
+    const used = () =>
+        [...Object.values(shop.cpu()), ...Object.values(servers?.cpu() ?? {})].reduce(
+            (sum, one) => sum + one,
+            0,
+        );
+    for (const end = Date.now() + calmLimitMs; Date.now() < end; ) {
+        const before = used();
+        await sleep(calmMs);
+        if (used() - before < calmPart * calmMs * 1000) return;
+    }
+}
+
 async function ours(context, stack, job, more) {
     const { workload } = job;
     const measure = () =>
@@ -164,8 +212,11 @@ async function ours(context, stack, job, more) {
     const how = stack.servers ? missesOn : readerCpu;
     const result = verified ? await how(stack, measure) : await measure();
     if (workload.misses !== undefined) judgeMisses(job, result);
-    if (workload.orders) await stack.shop.settled();
-    return result;
+    if (workload.orders) {
+        await stack.shop.settled();
+        await calm(stack);
+    }
+    return { ...result, ...job.about };
 }
 
 async function closedRound(context, stack, jobs, round) {
@@ -191,7 +242,7 @@ async function closedRound(context, stack, jobs, round) {
             continue;
         }
         for (const limit of job.limits) {
-            if (limit.name === 'nginx' && round > 0) continue;
+            if (limit.openOnly || (limit.name === 'nginx' && round > 0)) continue;
             await attempt(context, `${limit.name} beside ${job.what}`, async () =>
                 keep(
                     context,
@@ -209,50 +260,56 @@ async function closedRound(context, stack, jobs, round) {
 
 /// A limit that is slower than ours has no p99 at this rate: its queue would grow until the end.
 async function limitAt(context, job, limit, rate, seconds) {
-    if (median(job.limitRates) * 0.95 < rate) return { cannot: true };
-    return limit.run(optionsOf(context, job, { rate, seconds }));
+    const peak = median(job.limitRates);
+    if (peak * 0.95 < rate) return { cannot: true, peak };
+    return limit.run(optionsOf(context, job, { rate, seconds, warm: openWarm }));
 }
 
-async function openRound(context, stack, jobs, round) {
-    for (const job of jobs) {
-        const rate = median(job.rates) * openPart;
-        const seconds = Math.max(context.seconds, Math.min(openLimitSeconds, openRequests / rate));
-        if (round > 0 && job.workload.slow) continue;
-        const about = {
-            workload: job.workload.name,
-            stack: stack.shop.name,
-            loop: 'open',
-            round,
-            at_rate: rate,
-        };
-        context.step(`at ${Math.round(rate)}/s: ${job.what}`);
-        await attempt(context, `${job.what} at ${Math.round(rate)}/s`, async () =>
-            keep(
-                context,
-                { ...about, who: 'souk' },
-                await ours(context, stack, job, { rate, seconds }),
-            ),
+/// How fast, how long and how often: the peak of all rounds is known by now.
+function openPlan(context, job) {
+    const rate = median(job.rates) * openPart;
+    const least = context.seconds * openShare;
+    const seconds = Math.max(least, Math.min(openLimitSeconds, openRequests / rate));
+    const most = seconds > 1 ? slowRounds : context.openRounds;
+    return { rate, seconds, rounds: Math.min(most, context.openRounds) };
+}
+
+async function openRound(context, stack, job, round) {
+    const { rate, seconds } = openPlan(context, job);
+    const at = `at ${Math.round(rate)}/s`;
+    const about = {
+        workload: job.workload.name,
+        stack: stack.shop.name,
+        loop: 'open',
+        round,
+        at_rate: rate,
+    };
+    context.step(`round ${round + 1}: ${job.what} ${at}`);
+    const limit = job.limits.find((one) => one.name !== 'nginx');
+    const sides = [
+        ['souk', () => ours(context, stack, job, { rate, seconds, warm: openWarm })],
+        ...(limit ? [[limit.name, () => limitAt(context, job, limit, rate, seconds)]] : []),
+    ];
+    // In turn the other one first, so that what one leaves behind does not always meet the same.
+    for (const [who, run] of round % 2 === 0 ? sides : sides.reverse())
+        await attempt(context, `${who} ${at}, ${job.what}`, async () =>
+            keep(context, { ...about, who }, await run()),
         );
-        const limit = job.limits.find((one) => one.name !== 'nginx');
-        if (!limit) continue;
-        await attempt(context, `${limit.name} at ${Math.round(rate)}/s`, async () =>
-            keep(
-                context,
-                { ...about, who: limit.name },
-                await limitAt(context, job, limit, rate, seconds),
-            ),
-        );
-    }
 }
 
 /// `stack`: {shop, servers, data, limit(name), orientation}
 export async function measureHttp(context, stack) {
-    let jobs = [];
-    for (const workload of workloads.filter((one) => context.wanted(one.name)))
-        jobs.push(await prepare(context, stack, workload));
-    for (let round = 0; round < context.rounds; ++round)
-        jobs = await closedRound(context, stack, jobs, round);
-    for (let round = 0; round < context.openRounds; ++round)
-        await openRound(context, stack, jobs, round);
-    for (const limit of jobs.flatMap((job) => job.limits)) await limit.end?.();
+    const wanted = workloads.filter((one) => context.wanted(one.name));
+    for (const orders of [false, true]) {
+        let jobs = [];
+        for (const workload of wanted.filter((one) => Boolean(one.orders) === orders))
+            jobs.push(await prepare(context, stack, workload));
+        for (let round = 0; round < context.rounds; ++round)
+            jobs = await closedRound(context, stack, jobs, round);
+        for (let round = 0; round < context.openRounds; ++round)
+            for (const job of jobs)
+                if (round < openPlan(context, job).rounds)
+                    await openRound(context, stack, job, round);
+        for (const limit of jobs.flatMap((job) => job.limits)) await limit.end?.();
+    }
 }

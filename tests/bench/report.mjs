@@ -36,65 +36,79 @@ function ratios(ours, theirs, field) {
     return spread(
         pairs
             .filter(([, other]) => other)
-            .map(([one, other]) => (other.cannot ? 0 : one[field] / other[field])),
+            .map(([one, other]) => one[field] / other[field]),
     );
 }
 
-function closedRow(all, row, stack) {
-    const mine = of(all, { workload: row.name, stack, loop: 'closed', who: 'souk' });
+/// What the parts of mixed traffic would take, one after the other, each at its own limit of this
+/// round: 1 / sum(share / rate). Orders have as many lines as the mix's have; PostgreSQL's limits
+/// for 2 and for 20 are in the run, embedded it is that of an order until it is paid.
+function partsRate(all, stack, { round, shares }) {
+    const rateOf = (workload) => {
+        const who = limitOf(
+            rows.find((row) => row.name === workload),
+            stack,
+        );
+        return of(all, { workload, stack, loop: 'closed', round, who })[0]?.rate;
+    };
+    const ofLines = () => {
+        const [few, many] = [1 / rateOf('order-2'), 1 / rateOf('order-20')];
+        return few + ((many - few) * (shares.lines - 2)) / (20 - 2);
+    };
+    const embedded = stack === 'embedded';
+    const order = embedded ? 1 / rateOf('paid') : ofLines();
+    const cached = 1 / rateOf('detail-cached');
+    const page = embedded ? cached : 1 / rateOf('list');
+    return 1 / (shares.cached * cached + shares.page * page + shares.order * order);
+}
+
+/// The limit's measurements beside `mine`; of mixed traffic in the closed loop, what its parts make.
+function limitsBeside(all, row, stack, loop, mine) {
+    if (row.parts && loop === 'closed')
+        return mine
+            .map((one) => ({ round: one.round, rate: partsRate(all, stack, one) }))
+            .filter((one) => Number.isFinite(one.rate));
+    const who = limitOf(row, stack);
+    return who ? of(all, { workload: row.name, stack, loop, who }) : [];
+}
+
+/// What was measured of a row in one of the loops, and beside it; `field` is compared.
+function measured(all, row, stack, loop, field) {
+    const mine = of(all, { workload: row.name, stack, loop, who: 'souk' });
     if (mine.length === 0) return undefined;
-    const limit = limitOf(row, stack);
-    const theirs = limit ? of(all, { workload: row.name, stack, loop: 'closed', who: limit }) : [];
-    const nginx = of(all, { workload: row.name, stack, loop: 'closed', who: 'nginx' });
-    return {
+    const beside = limitsBeside(all, row, stack, loop, mine);
+    const cannot = beside.find((one) => one.cannot);
+    const theirs = beside.filter((one) => !one.cannot);
+    const found = {
         workload: row.name,
         title: row.title,
         stack,
-        limit,
-        node: row.node,
-        rate: spread(mine.map((one) => one.rate)),
-        ...medians(
-            mine.map(
-                ({
-                    p50_us,
-                    p99_us,
-                    cpu_us,
-                    servers_cpu_us,
-                    pss_mib,
-                    read_part,
-                    reader_cpu_us,
-                }) => ({
-                    p50_us,
-                    p99_us,
-                    cpu_us,
-                    servers_cpu_us,
-                    pss_mib,
-                    read_part,
-                    reader_cpu_us,
-                }),
-            ),
-        ),
-        limit_rate: spread(theirs.map((one) => one.rate)),
-        ratio: ratios(mine, theirs, 'rate'),
-        nginx_rate: nginx[0]?.rate,
+        limit: limitOf(row, stack),
+        [field]: spread(mine.map((one) => one[field])),
+        [`limit_${field}`]: spread(theirs.map((one) => one[field])),
+        ratio: ratios(mine, theirs, field),
     };
+    return { mine, cannot, found };
+}
+
+const told = ['p50_us', 'p99_us', 'cpu_us', 'servers_cpu_us', 'pss_mib', 'read_part', 'reader_cpu_us'];
+
+function closedRow(all, row, stack) {
+    const { mine, found } = measured(all, row, stack, 'closed', 'rate') ?? {};
+    if (!found) return undefined;
+    const [nginx] = of(all, { workload: row.name, stack, loop: 'closed', who: 'nginx' });
+    const figures = mine.map((one) => Object.fromEntries(told.map((name) => [name, one[name]])));
+    return { ...found, node: row.node, ...medians(figures), nginx_rate: nginx?.rate };
 }
 
 function openRow(all, row, stack) {
-    const mine = of(all, { workload: row.name, stack, loop: 'open', who: 'souk' });
-    if (mine.length === 0) return undefined;
-    const limit = limitOf(row, stack);
-    const theirs = limit ? of(all, { workload: row.name, stack, loop: 'open', who: limit }) : [];
+    const { mine, found, cannot } = measured(all, row, stack, 'open', 'p99_us') ?? {};
+    if (!found) return undefined;
     return {
-        workload: row.name,
-        title: row.title,
-        stack,
-        limit,
+        ...found,
         at_rate: mine[0].at_rate,
-        p99_us: spread(mine.map((one) => one.p99_us)),
-        limit_p99_us: spread(theirs.map((one) => one.p99_us)),
-        limit_cannot: theirs.some((one) => one.cannot),
-        ratio: ratios(mine, theirs, 'p99_us'),
+        rate: spread(mine.map((one) => one.rate)),
+        limit_peak: cannot?.peak,
     };
 }
 
@@ -127,29 +141,64 @@ const atLeast = (name, range, target, more = {}) => ({
     held: range.median >= target,
     ...more,
 });
-const atMost = (name, range, target, unit) => ({
+const atMost = (name, range, target, more = {}) => ({
     name,
     ratio: range.median,
     range,
     target,
     held: range.median <= target,
     at_most: true,
-    ...(unit && { unit }),
+    ...more,
 });
 const single = (value) => ({ median: value, min: value, max: value, rounds: 1 });
 
+// What a limit asks of the closed loop: [target, stretch].
+const askedOf = (row, stack) =>
+    row.target && row.targetOn.includes(stack) ? [row.target] : (row.targets?.[stack] ?? []);
+
+const closedName = (row, stack) => `${row.title}, ${stack}, of ${limitOf(row, stack)}`;
+const openName = (row, stack) => `p99 at 60%: ${closedName(row, stack)}`;
+
 function closedTargets(row, one) {
-    const name = `${one.title}, ${one.stack}, of ${one.limit}`;
-    if (!one.ratio) return [];
-    if (row.target && row.targetOn.includes(one.stack))
-        return [atLeast(name, one.ratio, row.target)];
-    const [target, stretch] = row.targets?.[one.stack] ?? [];
-    return target
-        ? [
-              atLeast(name, one.ratio, target),
-              atLeast(`${name} (stretch)`, one.ratio, stretch, { stretch: true }),
-          ]
-        : [];
+    const label = { about: one.title, stack: one.stack };
+    const name = closedName(row, one.stack);
+    const [target, stretch] = askedOf(row, one.stack);
+    if (!one.ratio || !target) return [];
+    const out = [atLeast(name, one.ratio, target, label)];
+    const more = { ...label, about: `${one.title} (stretch)`, stretch: true };
+    if (stretch) out.push(atLeast(`${name} (stretch)`, one.ratio, stretch, more));
+    return out;
+}
+
+/// Targets of workloads that this run was to measure and that have no ratio, and why.
+function unmeasured(summary, { stacks, only, missing }) {
+    const why = (row, stack) => {
+        const about = missing.find(
+            ({ what }) => what.includes(row.title) && what.includes(stack),
+        );
+        return about ? about.why : 'it, or its limit, could not be measured';
+    };
+    const out = [];
+    for (const stack of stacks)
+        for (const row of rows.filter((one) => only.test(one.name))) {
+            const found = (list) =>
+                list.find((one) => one.workload === row.name && one.stack === stack);
+            const add = (name, target, more) => out.push({ name, stack, target, ...more });
+            const [target] = askedOf(row, stack);
+            if (target && !found(summary.closed)?.ratio)
+                add(closedName(row, stack), target, { about: row.title, why: why(row, stack) });
+            const open = found(summary.open);
+            if (row.requests && limitOf(row, stack) && !open?.ratio)
+                add(openName(row, stack), p99Target, {
+                    about: `p99: ${row.title}`,
+                    at_most: true,
+                    why: open?.limit_peak
+                        ? `${open.limit} does ${Math.round(open.limit_peak)}/s at its best, ` +
+                          `${Math.round(open.at_rate)}/s were asked`
+                        : why(row, stack),
+                });
+        }
+    return out;
 }
 
 function targetsOf(summary, cores) {
@@ -165,31 +214,39 @@ function targetsOf(summary, cores) {
                 'split of whole, detail through the gateway (TLS)',
                 summary.split_of_whole,
                 splitTarget,
+                { about: 'detail through the gateway (TLS), of whole', stack: 'split' },
             ),
         );
-    for (const one of summary.open)
-        if (one.ratio)
-            out.push(
-                atMost(
-                    `p99 at 60%: ${one.title}, ${one.stack}, of ${one.limit}`,
-                    one.ratio,
-                    p99Target,
-                ),
-            );
-    for (const { stack, hashing, mib } of summary.memory) {
-        const allowed = memoryTarget[stack] + (hashing ? hashMemory * cores : 0);
+    for (const one of summary.open.filter((one) => one.ratio))
         out.push(
             atMost(
-                `memory under load, ${stack}${hashing ? `, ${cores} passwords being hashed` : ''}`,
-                single(mib),
-                allowed,
-                'MiB',
+                openName(
+                    rows.find((row) => row.name === one.workload),
+                    one.stack,
+                ),
+                one.ratio,
+                p99Target,
+                { about: `p99: ${one.title}`, stack: one.stack },
             ),
+        );
+    for (const { stack, hashing, mib } of summary.memory) {
+        const allowed = memoryTarget[stack] + (hashing ? hashMemory * cores : 0);
+        const more = hashing ? `, ${cores} passwords being hashed` : '';
+        out.push(
+            atMost(`memory under load, ${stack}${more}`, single(mib), allowed, {
+                unit: 'MiB',
+                about: `memory under load${more}`,
+                stack,
+            }),
         );
     }
     if (summary.start_ms)
         out.push(
-            atMost('start to first 200, embedded with data', summary.start_ms, startTarget, 'ms'),
+            atMost('start to first 200, embedded with data', summary.start_ms, startTarget, {
+                unit: 'ms',
+                about: 'start to first 200, with data',
+                stack: 'embedded',
+            }),
         );
     return out;
 }
@@ -232,6 +289,11 @@ export function summarize(run) {
         options,
         seconds,
         targets,
+        unmeasured: unmeasured(summary, {
+            stacks: options.stacks,
+            only: new RegExp(options.only),
+            missing,
+        }),
         missing,
         notes,
         summary,

@@ -80,9 +80,8 @@ function contextOf(options) {
     const bar = (text) => {
         const part = Math.min(1, (performance.now() - started) / 1000 / planned);
         const filled = Math.round(part * 20);
-        process.stderr.write(
-            `\r\x1b[K[${'#'.repeat(filled)}${'.'.repeat(20 - filled)}] ${text}`.slice(0, 110),
-        );
+        const line = `[${'#'.repeat(filled)}${'.'.repeat(20 - filled)}] ${text}`;
+        process.stderr.write(`\r\x1b[K${line.slice(0, (process.stderr.columns ?? 80) - 1)}`);
     };
     return {
         root,
@@ -91,7 +90,7 @@ function contextOf(options) {
         seconds,
         stacks: options.stacks,
         tool: (name) => join(tools, name),
-        openRounds: Math.min(rounds, 2),
+        openRounds: 2 * rounds - 1,
         orders: quick ? 300 : 3000,
         replayRows: quick ? 2000 : 30_000,
         starts: quick ? 3 : 7,
@@ -119,7 +118,8 @@ function estimate({ stacks, rounds, seconds, only }) {
     let sum = 5;
     for (const stack of stacks) {
         const both = wanted.reduce((all, row) => all + (limitOf(row, stack) ? 2 : 1), 0);
-        sum += 15 + both * one * (rounds + Math.min(rounds, 2)) + (stack === 'embedded' ? 0 : 10);
+        sum += 15 + both * one * rounds + (stack === 'embedded' ? 0 : 15);
+        sum += both * (0.6 * seconds + 0.6) * (2 * rounds - 1) + (only.test('login') ? 12 : 0);
         if (only.test('paid')) sum += 5 * rounds;
         if (only.test('replay')) sum += 6;
     }
@@ -158,6 +158,7 @@ async function verify(context, shop) {
 }
 
 async function measureStack(context, stack) {
+    await stack.servers?.tidy();
     await measureHttp(context, stack);
     if (context.wanted('paid')) await measurePaid(context, stack);
     if (context.wanted('replay')) await measureReplay(context, stack);

@@ -3,6 +3,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { sql } from './limits/pgbench.mjs';
+import { servicesOf } from './limits/postgres.mjs';
 import { cpuOf, cpuOfTree, metricsOf, pssOf, total } from './observe.mjs';
 import { Fault, sleep } from './sandbox.mjs';
 
@@ -216,5 +218,15 @@ export async function startServers(sandbox) {
         Object.fromEntries(
             ['postgres', 'redis', 'rabbitmq'].map((name) => [name, cpuOfTree(pid(name))]),
         );
-    return { env: shopEnv, admin: env.SOUK_POSTGRES_ADMIN_URL, file: join(dir, 'env'), cpu };
+    const admin = env.SOUK_POSTGRES_ADMIN_URL;
+    return { env: shopEnv, admin, file: join(dir, 'env'), cpu, tidy: () => tidy(admin) };
+}
+
+/// Does at once what autovacuum and the next checkpoint would do within a minute or five, in the
+/// middle of whatever is measured then.
+async function tidy(admin) {
+    const services = servicesOf({ SOUK_POSTGRES_ADMIN_URL: admin });
+    for (const module of roles.filter((one) => one !== 'gateway'))
+        await sql(services, `souk_${module}`, 'VACUUM (ANALYZE);');
+    await sql(services, undefined, 'CHECKPOINT;');
 }

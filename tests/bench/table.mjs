@@ -9,9 +9,9 @@ const ranged = (range) => (range ? `${short(range.median)} ${between(range)}`.tr
 const us = (value) =>
     value === undefined
         ? ''
-        : value >= 10_000
-          ? `${(value / 1000).toFixed(0)} ms`
-          : `${value.toFixed(0)} µs`;
+        : value < 1000
+          ? `${value.toFixed(0)} µs`
+          : `${(value / 1000).toFixed(value < 10_000 ? 1 : 0)} ms`;
 const summed = (parts) =>
     parts ? Object.values(parts).reduce((sum, one) => sum + one, 0) : undefined;
 
@@ -27,71 +27,77 @@ function table(head, rows, lefts = 1) {
     return all.map((row) => `  ${line(row)}`).join('\n');
 }
 
+/// Rows under the name of their stack, which is told once; `cells` are a row's after its title.
+function byStack(head, all, cells) {
+    const rows = [];
+    for (const stack of new Set(all.map((one) => one.stack))) {
+        rows.push([stack, ...head.slice(1).map(() => '')]);
+        for (const one of all.filter((one) => one.stack === stack))
+            rows.push([`  ${one.title ?? one.about}`, ...cells(one)]);
+    }
+    return table(head, rows);
+}
+
+// 'pgbench order, 2 lines': how many stands in the row's title.
+const limitName = (one) => one.limit?.split(',')[0] ?? '';
+
 function closedTable(closed) {
     const head = [
-        'requests/s',
-        'stack',
+        'peak, requests/s',
         'souk',
         'limit',
-        'is',
+        'limit is',
         'ratio (range)',
         'p50',
         'p99',
         'CPU',
         'servers',
         'MiB',
-        'nginx',
     ];
-    return table(
-        head,
-        closed.map((one) => [
-            one.title,
-            one.stack,
-            count(one.rate.median),
-            one.limit_rate ? count(one.limit_rate.median) : '',
-            one.limit ?? '',
-            ranged(one.ratio),
-            us(one.p50_us),
-            us(one.p99_us),
-            us(summed(one.cpu_us)),
-            us(summed(one.servers_cpu_us)),
-            one.pss_mib ? one.pss_mib.toFixed(0) : '',
-            count(one.nginx_rate),
-        ]),
-        2,
-    );
+    const text = byStack(head, closed, (one) => [
+        count(one.rate.median),
+        count(one.limit_rate?.median),
+        limitName(one),
+        ranged(one.ratio),
+        us(one.p50_us),
+        us(one.p99_us),
+        us(summed(one.cpu_us)),
+        us(summed(one.servers_cpu_us)),
+        one.pss_mib ? one.pss_mib.toFixed(0) : '',
+    ]);
+    const nginx = closed
+        .filter((one) => one.nginx_rate)
+        .map((one) => `${one.title} ${count(one.nginx_rate)}`);
+    return nginx.length > 0 ? `${text}\n  nginx, the same bytes from a file: ${nginx.join('; ')}` : text;
 }
 
 function openTable(open) {
-    const head = ['p99, open loop', 'stack', 'at rate', 'souk', 'limit', 'is', 'ratio (range)'];
-    return table(
-        head,
-        open.map((one) => [
-            one.title,
-            one.stack,
-            count(one.at_rate),
-            us(one.p99_us.median),
-            one.limit_cannot ? 'cannot' : us(one.limit_p99_us?.median),
-            one.limit ?? 'none',
-            ranged(one.ratio),
-        ]),
-        2,
-    );
+    const head = ['p99 at 60% of it', 'asked/s', 'done/s', 'souk', 'limit', 'limit is', 'ratio (range)'];
+    return byStack(head, open, (one) => [
+        count(one.at_rate),
+        count(one.rate.median),
+        us(one.p99_us.median),
+        one.limit_peak ? 'cannot' : us(one.limit_p99_us?.median),
+        limitName(one) || 'none',
+        ranged(one.ratio),
+    ]);
 }
 
-function targetTable(targets) {
-    const head = ['', 'target', 'found', '(range)', 'asked'];
-    return table(
-        head,
-        targets.map((one) => [
-            one.held ? 'held' : 'MISSED',
-            one.name,
+function targetTable(targets, unmeasured) {
+    const head = ['target', 'asked', 'found', '(range)', ''];
+    const asked = (one) => `${one.at_most ? '<=' : '>='} ${one.target}`;
+    const known = targets.map((one) => ({
+        ...one,
+        cells: [
+            asked(one),
             `${short(one.ratio)}${one.unit ? ` ${one.unit}` : ''}`,
             between(one.range),
-            `${one.at_most ? '<=' : '>='} ${one.target}`,
-        ]),
-        2,
-    );
+            one.held ? 'held' : 'MISSED',
+        ],
+    }));
+    const unknown = unmeasured.map((one) => ({ ...one, cells: [asked(one), '', '', 'not measured'] }));
+    const reasons = unmeasured.map((one) => `  not measured: ${one.name}: ${one.why}`);
+    return [byStack(head, [...known, ...unknown], (one) => one.cells), ...reasons].join('\n');
 }
 
 function edgeTable(edge) {
@@ -153,22 +159,26 @@ function headOf({ souk, machine, options, seconds }) {
     return [
         `souk ${souk}; ${machine.cpu}, ${machine.cores} cores shared with the load; ` +
             `${rounds} rounds of ${each} s; took ${(seconds / 60).toFixed(1)} min.`,
-        'A ratio is made within a round, to the limit measured beside it there; shown are medians',
-        "(range of the rounds). CPU is a request's: all of the shop's processes, and the servers'.",
-        "MiB is the PSS of the shop's processes.",
+        'A ratio is made within a round, to the limit measured beside it there; shown are medians (range of',
+        "the rounds). CPU is a request's: of all of the shop's processes, and of the servers'. MiB is the PSS of",
+        "the shop's processes. p99 counts from when a request was due; what was asked and not done is a queue.",
     ].join('\n');
 }
 
-function countOf(targets) {
+function countOf(targets, unmeasured) {
     const number = (wanted) => targets.filter(wanted).length;
     const missed = number((one) => !one.held && !one.stretch);
     const stretches = number((one) => !one.held && one.stretch);
     const held = number((one) => one.held);
-    return `${held} held, ${missed} missed${stretches ? `, ${stretches} stretches not reached` : ''}`;
+    const more = [
+        stretches && `${stretches} stretches not reached`,
+        unmeasured.length > 0 && `${unmeasured.length} not measured`,
+    ].filter(Boolean);
+    return [`${held} held, ${missed} missed`, ...more].join(', ');
 }
 
 export function asText(results) {
-    const { summary, targets, missing, notes } = results;
+    const { summary, targets, unmeasured, missing, notes } = results;
     const parts = [headOf(results)];
     if (summary.closed.length > 0) parts.push(closedTable(summary.closed));
     if (summary.open.length > 0) parts.push(openTable(summary.open));
@@ -177,7 +187,8 @@ export function asText(results) {
     const foot = footprint(summary);
     if (foot) parts.push(foot);
     if (results.node.rows.length > 0) parts.push(nodeTable(results.node));
-    if (targets.length > 0) parts.push(`${targetTable(targets)}\n  ${countOf(targets)}`);
+    if (targets.length + unmeasured.length > 0)
+        parts.push(`${targetTable(targets, unmeasured)}\n  ${countOf(targets, unmeasured)}`);
     for (const note of notes) parts.push(`note: ${note}`);
     for (const { what, why } of missing) parts.push(`NOT MEASURED: ${what}: ${why}`);
     return parts.join('\n\n');
