@@ -204,7 +204,7 @@ export function pgbenchLimits(servers, probeSeconds) {
         'pgbench saga, 2 lines': () => sagaOrder({ lines: 2 }),
     };
     const made = new Map();
-    return async (name) => {
+    const get = async (name) => {
         if (!made.has(name)) {
             const limit = all[name]();
             await limit.prepare(servicesOf({ SOUK_POSTGRES_ADMIN_URL: servers.admin }), {
@@ -217,4 +217,5 @@ export function pgbenchLimits(servers, probeSeconds) {
         }
         return made.get(name);
     };
+    return { has: (name) => made.has(name), get };
 }

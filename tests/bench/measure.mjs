@@ -23,7 +23,7 @@ const calmMs = 150;
 const calmPart = 0.1;
 const calmLimitMs = 5000;
 // What the cache keeps is forgotten after 1 s, ±10%.
-const keptSeconds = 1.2;
+export const keptSeconds = 1.2;
 const warmSeconds = 0.3;
 // µs a request: a product read takes 11, one from the cache 0.05.
 const leastReaderCpu = 3;

@@ -193,8 +193,8 @@ function serverLimits(context, servers, data) {
     return async (name) => {
         if (name === 'bare hash') return bareHash(context);
         if (name === 'Beast + libpq') return beastLibpq(context, servers, positions);
-        context.step(`preparing ${name}`);
-        return pgbench(name);
+        if (!pgbench.has(name)) context.step(`preparing ${name}`);
+        return pgbench.get(name);
     };
 }
 
