@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -60,6 +61,17 @@ private:
     bool held_ = false;
 };
 
+class Descriptor {
+public:
+    explicit Descriptor(int number) : number_(number) {}
+    ~Descriptor() { ::close(number_); }
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+
+private:
+    int number_;
+};
+
 struct Entry {
     Entry(std::string line, AppendLog::Wanted wanted, std::function<void()> settled)
         : line(std::move(line)), wanted(std::move(wanted)), settled(std::move(settled)) {}
@@ -90,6 +102,8 @@ struct AppendLog::State {
 
     /// On the pool: reads what is new, then appends. Whatever fails leaves the file suspect.
     Result<void> write(const std::vector<Entry>& entries);
+    /// On the pool, by a descriptor of its own: what is durable never changes.
+    Result<void> read_again(off_t at, std::size_t most, const Reader& told);
 
     Result<void> write_locked(const std::vector<Entry>& entries);
     Result<void> read_new();
@@ -194,10 +208,42 @@ Result<std::string> AppendLog::State::read_tail() const {
     }
 }
 
+Result<void> AppendLog::State::read_again(off_t at, std::size_t most, const Reader& told) {
+    off_t end = 0;
+    {
+        std::lock_guard mine(turn);
+        end = size;
+    }
+    const int own = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+    if (own < 0) return failed("cannot open", file);
+    const Descriptor closed_at_end(own);
+    std::string text;  // what was read and not told yet, from `at` on
+    char buffer[1 << 14];
+    for (std::size_t lines = 0; lines < most;) {
+        const auto from = at + static_cast<off_t>(text.size());
+        const auto wanted = static_cast<std::size_t>(std::min<off_t>(sizeof buffer, end - from));
+        if (wanted == 0) break;
+        const auto got = ::pread(own, buffer, wanted, from);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) return failed("cannot read", file);
+        text.append(buffer, static_cast<std::size_t>(got));
+        std::string_view left = text;
+        for (; lines < most && left.find('\n') != std::string_view::npos; ++lines) {
+            const auto line = left.substr(0, left.find('\n'));
+            auto taken = told(line, at);
+            if (!taken) return taken;
+            at += static_cast<off_t>(line.size() + 1);
+            left.remove_prefix(line.size() + 1);
+        }
+        text.erase(0, text.size() - left.size());
+    }
+    return Result<void>();
+}
+
 Result<void> AppendLog::State::feed(std::string_view lines) {
     while (!lines.empty()) {
         const auto end = lines.find('\n');
-        auto read = reader(lines.substr(0, end));
+        auto read = reader(lines.substr(0, end), size);
         if (!read)
             return fault_of("cannot understand", file, fmt::format("what stands at {}", size));
         size += static_cast<off_t>(end + 1);
@@ -255,6 +301,17 @@ Task<Result<void>> AppendLog::catch_up() {
     auto state = state_;
     auto result = std::make_shared<Result<void>>();
     std::function<void()> job = [state, result] { *result = state->write(std::vector<Entry>()); };
+    auto ran = co_await state->pool.run(std::move(job));
+    if (!ran) co_return ran.error();
+    co_return *result;
+}
+
+Task<Result<void>> AppendLog::read_again(std::int64_t at, std::size_t most, Reader reader) {
+    auto state = state_;
+    auto result = std::make_shared<Result<void>>();
+    std::function<void()> job = [state, result, at, most, reader = std::move(reader)] {
+        *result = state->read_again(at, most, reader);
+    };
     auto ran = co_await state->pool.run(std::move(job));
     if (!ran) co_return ran.error();
     co_return *result;

@@ -8,6 +8,7 @@
 #include "souk/blocking.hpp"
 #include "souk/error.hpp"
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -18,9 +19,10 @@ namespace souk::payment::app {
 
 class AppendLog {
 public:
-    /// Is told each durable line of the file once, in their order, whoever wrote it; on a thread of
-    /// the pool, one call at a time. An error stops the reading before that line.
-    using Reader = std::function<Result<void>(std::string_view line)>;
+    /// Is told each durable line of the file once, in their order, whoever wrote it, and where it
+    /// begins; on a thread of the pool, one call at a time. An error stops the reading before that
+    /// line.
+    using Reader = std::function<Result<void>(std::string_view line, std::int64_t at)>;
     /// Whether a line shall still be written, asked when the reader knows all that precedes it.
     using Wanted = std::function<bool()>;
 
@@ -37,7 +39,12 @@ public:
     /// "provider_books": the line may be there or not.
     Task<Result<void>> append(std::string line, Wanted wanted, std::function<void()> settled);
 
-    /// Why the last of these calls failed; empty when it did not. Any thread.
+    /// Tells `reader` once more what stands from `at` on, where a line begins: up to `most` lines
+    /// of what is known to be durable. Appends go on meanwhile. From any executor. Errors:
+    /// `unavailable` "provider_books".
+    Task<Result<void>> read_again(std::int64_t at, std::size_t most, Reader reader);
+
+    /// Why the last write, or look for what is new, failed; empty when it did not. Any thread.
     std::string fault() const;
 
 private:

@@ -17,7 +17,9 @@
 #include "app/append_log.hpp"
 #include "app/provider.hpp"
 #include "souk/blocking.hpp"
+#include "souk/json.hpp"
 
+#include <atomic>
 #include <memory>
 #include <set>
 #include <unordered_map>
@@ -39,17 +41,23 @@ public:
     std::string fault() const override { return log_.fault(); }
 
 private:
-    struct Record;
-    struct Books;  // what the file says
+    struct Books;   // what charges have to know of the file
+    struct Charge;  // one line of it
+    struct Audit;   // all of it
 
-    /// What the books say of the attempt in the end; nothing when it was not wanted.
-    Task<Result<std::optional<Record>>> book(
-        std::string attempt_id, Record record, std::string charge_id
+    /// Writes the line, one at a time of those in the same `hand`. What the books say of the
+    /// attempt in the end; nothing when it was not wanted.
+    Task<Result<std::optional<Answer>>> book(
+        std::string attempt_id, std::string hand, json::object line, AppendLog::Wanted wanted
     );
+    Task<Result<std::optional<Charge>>> find_charge(std::string attempt_id);
     Task<Result<Answer>> no_answer(Deadline deadline);
+    void forget_old_audit();
 
     Clock& clock_;
     std::shared_ptr<Books> books_;
+    std::atomic<std::shared_ptr<const Audit>> audit_;  // while somebody turns its pages
+    std::atomic<SteadyTime> audit_asked_;
     AppendLog log_;
     std::set<std::string> in_hand_;                    // being booked; on the executor
     std::unordered_map<std::string, int> unanswered_;  // sends of tok_timeout; on the executor
