@@ -8,6 +8,7 @@
 #include "souk/error.hpp"
 
 #include <deque>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -84,13 +85,15 @@ public:
               }
           )) {}
 
-    /// From any thread. Errors: those of the work, of all when it throws; `unavailable` "busy" when
-    /// too many wait (nothing happened), "commit_unknown" when the caller is cancelled.
+    /// From any thread. What the work throws is rethrown to all of its batch. Errors: those of the
+    /// work; `unavailable` "busy" when too many wait (nothing happened), "commit_unknown" when the
+    /// caller is cancelled.
     Task<Result<Answer>> call(Request request) const {
         auto call = std::make_shared<Call>(std::move(request));
         const std::shared_ptr<detail::Gathering> gathering = gathering_;
         Result<void> answered = co_await gathering->join(call);
         if (!answered) co_return answered.error();
+        if (call->thrown) std::rethrow_exception(call->thrown);
         co_return std::move(*call->answer);
     }
 
@@ -105,7 +108,8 @@ private:
     struct Call final : detail::Gathering::Call {
         explicit Call(Request request) : request(std::move(request)) {}
         Request request;
-        std::optional<Result<Answer>> answer;
+        std::optional<Result<Answer>> answer;  // or
+        std::exception_ptr thrown;
     };
 
     static Task<void> answer(Work work, detail::Gathering::Calls calls) {
@@ -113,17 +117,14 @@ private:
         requests.reserve(calls.size());
         for (const auto& call : calls)
             requests.push_back(std::move(static_cast<Call&>(*call).request));
-        std::exception_ptr thrown;
         try {
             Answers answers = co_await work(std::move(requests));
             for (std::size_t i = 0; i < calls.size(); ++i)
                 static_cast<Call&>(*calls[i]).answer.emplace(std::move(answers.at(i)));
-            co_return;
         } catch (...) {
-            thrown = std::current_exception();
+            for (const auto& call : calls)
+                static_cast<Call&>(*call).thrown = std::current_exception();
         }
-        for (const auto& call : calls)
-            static_cast<Call&>(*call).answer.emplace(detail::error_of(thrown));
     }
 
     std::shared_ptr<detail::Gathering> gathering_;

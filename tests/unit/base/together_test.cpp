@@ -39,9 +39,21 @@ struct Desk {
             else
                 answers.push_back(2 * n);
         }
+        if (self.forgetful) answers.pop_back();
         co_return answers;
     }
     static Task<void> ask(Desk& self, int n, std::string& out) {
+        try {
+            auto answer = co_await self.doubling.call(n);
+            out = answer ? std::to_string(*answer) : answer.error().code;
+        } catch (const std::exception& e) {
+            out = std::string("threw ") + e.what();
+        }
+    }
+    /// As one that looks at its cancellation itself, and so hears the answer.
+    static Task<void> leave_and_tell(Desk& self, int n, std::string& out) {
+        co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
+        co_await asio::this_coro::throw_if_cancelled(false);
         auto answer = co_await self.doubling.call(n);
         out = answer ? std::to_string(*answer) : answer.error().code;
     }
@@ -71,6 +83,7 @@ struct Desk {
     std::vector<base::Timer*> gates;
     std::deque<std::string> outcomes;
     bool broken = false;
+    bool forgetful = false;
     Doubling doubling;
 };
 
@@ -113,16 +126,33 @@ TEST_CASE("several hands take a batch each, and no more") {
     CHECK(desk.outcomes == std::deque<std::string>{"2", "4", "6", "8"});
 }
 
-TEST_CASE("work that throws answers all of its batch, and the next one is begun") {
-    Desk desk(1, 10);
-    desk.call(1);
-    desk.call(2);
+TEST_CASE("what the work throws reaches all of its batch as it is, and the next one is begun") {
+    Desk desk(1, 2);
+    for (int n = 1; n <= 4; ++n)
+        desk.call(n);
+    desk.end_one();
     desk.broken = true;
     desk.end_one();
-    CHECK(desk.outcomes[0] == "internal");
     desk.broken = false;
     desk.end_one();
-    CHECK(desk.outcomes[1] == "4");
+    CHECK(desk.outcomes == std::deque<std::string>{"2", "threw broken", "threw broken", "8"});
+}
+
+TEST_CASE("work that forgets an answer is broken, and nobody waits for ever") {
+    Desk desk(1, 10);
+    desk.call(0);
+    desk.call(1);
+    desk.call(2);
+    desk.forgetful = true;
+    desk.end_one();
+    CHECK(desk.outcomes[0].starts_with("threw "));
+    desk.end_one();
+    CHECK(desk.outcomes[1].starts_with("threw "));
+    CHECK(desk.outcomes[2].starts_with("threw "));
+    desk.forgetful = false;
+    desk.call(3);
+    desk.end_one();
+    CHECK(desk.outcomes[3] == "6");
 }
 
 TEST_CASE("a caller that leaves takes nobody along") {
@@ -142,6 +172,26 @@ TEST_CASE("a caller that leaves takes nobody along") {
     CHECK(desk.begun.back() == std::vector<int>{3});  // nobody would look after the other
     desk.end_one();
     CHECK(desk.outcomes[1] == "6");
+}
+
+TEST_CASE("who leaves is told at once that the outcome is unknown, and its answer harms nobody") {
+    Desk desk(1, 10);
+    asio::cancellation_signal leave;
+    std::string left;
+    asio::co_spawn(
+        desk.io,
+        Desk::leave_and_tell(desk, 1, left),
+        asio::bind_cancellation_slot(leave.slot(), asio::detached)
+    );
+    desk.poll();
+    CHECK(desk.begun == Batches{{1}});
+    leave.emit(asio::cancellation_type::total);
+    desk.poll();
+    CHECK(left == "commit_unknown");  // before the work has ended
+    desk.call(2);
+    desk.end_one();  // the answer that nobody waits for
+    desk.end_one();
+    CHECK(desk.outcomes[0] == "4");
 }
 
 TEST_CASE("what was begun for a caller that left is waited for") {
