@@ -65,6 +65,31 @@ TEST_CASE("many wakes from many threads cost next to nothing") {
     CHECK(world.database("order").queries <= 2);
 }
 
+TEST_CASE("under load the bus looks for events every 10 ms at most, after a rest at once") {
+    BusWorld world(BusWorld::embedded());
+    world.options.gather = milliseconds(10);
+    furnish(world);
+    world.start();
+    world.pass(seconds(10));
+    world.append("order", "ord_first", 1);
+    world.work();  // no time passes
+    CHECK(world.effect_count("payment") == 1);
+
+    constexpr int orders = 400;
+    world.database("order").queries = 0;
+    for (int i = 0; i < orders; ++i) {
+        world.append("order", "ord_1", i + 1);
+        world.work();
+        world.clock.advance(milliseconds(1));
+    }
+    world.pass(milliseconds(20), milliseconds(10));
+    CHECK(world.effect_count("payment") == 1 + orders);
+    // A look is a query for what is new, and one for the events where there are any; what a rest
+    // saved up is a few looks.
+    CHECK(world.database("order").queries <= 2 * (orders / 10 + 10));
+    CHECK(world.database("order").queries >= orders / 10);
+}
+
 TEST_CASE("the cursors of all listeners are saved together") {
     BusWorld world(BusWorld::embedded());
     furnish(world);
