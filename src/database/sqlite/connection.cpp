@@ -1,6 +1,7 @@
 #include "database/sqlite/connection.hpp"
 
 #include "database/sqlite/errors.hpp"
+#include "database/sqlite/log_file.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -113,7 +114,8 @@ Result<std::unique_ptr<Connection>> Connection::open(const std::filesystem::path
     // READWRITE for readers too: a read-only handle cannot take part in the log's shared memory
     // when it has to be rebuilt; `query_only` refuses writes.
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-    int code = sqlite3_open_v2(path.c_str(), &self->db_, flags, nullptr);
+    const char* vfs = role == Role::writer ? log_writing_vfs() : nullptr;
+    int code = sqlite3_open_v2(path.c_str(), &self->db_, flags, vfs);
     if (code != SQLITE_OK)
         return open_error(path, code, self->db_ ? sqlite3_system_errno(self->db_) : 0);
     if (auto configured = self->configure(role); !configured)
