@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { Shop, quiet } from './budgets_shop.mjs';
-import { orderOf, orderUntilMailed, perRequest, stock } from './budgets_worlds.mjs';
+import { needPaid, orderOf, orderUntilMailed, perRequest, stock } from './budgets_worlds.mjs';
 
 const modules = ['user', 'product', 'order', 'payment', 'notification'];
 const script = join(dirname(fileURLToPath(import.meta.url)), '../support/services.sh');
@@ -135,6 +135,8 @@ export async function postgres({ souk, dir, keep, rounds, wanted, progress, serv
         const { next_cursor: cursor } = await connection.json({ path: '/api/products?limit=20' });
         await count('list_postgres', get(`/api/products?limit=20&cursor=${cursor}`), 20);
         await count('me_postgres', get('/api/users/me', world.ann), 20);
+        if (wanted('order_2_postgres') || wanted('order_20_postgres'))
+            await needPaid(shop, connection, world);
         for (const lines of [2, 20])
             await count(`order_${lines}_postgres`,
                 () => orderUntilMailed(shop, connection, orderOf(lines, world)), 6);
