@@ -5,6 +5,7 @@
 #include <kainjow/mustache.hpp>
 
 #include <map>
+#include <mutex>
 #include <stdexcept>
 
 namespace souk::notification::app {
@@ -47,8 +48,10 @@ std::string_view template_name(std::string_view path) {
 
 }  // namespace
 
+/// Parsed once. The library's render() is not const, so one mail at a time.
 struct Renderer::Templates {
-    std::map<std::string, std::string, std::less<>> sources;
+    std::mutex mutex;
+    std::map<std::string, mustache::mustache, std::less<>> parsed;
 };
 
 Renderer::Renderer(std::string from, std::span<const embedded::File> files)
@@ -58,10 +61,11 @@ Renderer::Renderer(std::string from, std::span<const embedded::File> files)
     for (const auto& file : files) {
         auto name = template_name(file.path);
         if (name.empty()) continue;
-        mustache::mustache probe{std::string(file.content)};
-        if (!probe.is_valid())
-            throw std::logic_error(std::string(file.path) + ": " + probe.error_message());
-        templates_->sources.emplace(name, file.content);
+        mustache::mustache parsed{std::string(file.content)};
+        if (!parsed.is_valid())
+            throw std::logic_error(std::string(file.path) + ": " + parsed.error_message());
+        parsed.set_custom_escape([](const std::string& value) { return value; });
+        templates_->parsed.emplace(name, std::move(parsed));
     }
 }
 
@@ -70,14 +74,18 @@ Renderer::~Renderer() = default;
 Result<std::string> Renderer::render(
     const domain::Mail& mail, const order::Order& order, const user::User& user
 ) const {
-    auto source = templates_->sources.find(mail.mail_template);
-    if (source == templates_->sources.end())
+    auto text = templates_->parsed.find(mail.mail_template);
+    if (text == templates_->parsed.end())
         return Error(ErrorKind::internal, "unknown_template", mail.mail_template);
     if (!domain::is_plain_address(user.email))
         return invalid("bad_address", "the customer's address can't stand in a mail header");
-    mustache::mustache text(source->second);
-    text.set_custom_escape([](const std::string& value) { return value; });
-    auto rendered = text.render(data_of(order, user));
+    std::string rendered;
+    {
+        std::lock_guard lock(templates_->mutex);
+        text->second.render(data_of(order, user), [&rendered](const std::string& piece) {
+            rendered += piece;
+        });
+    }
 
     auto end_of_subject = rendered.find('\n');
     domain::Message message;

@@ -89,6 +89,7 @@ std::string encode_header_text(std::string_view text) {
 
 std::string encode_quoted_printable(std::string_view text) {
     std::string out;
+    out.reserve(text.size() + text.size() / 8);
     std::size_t column = 0;
     auto put = [&](std::string_view piece) {
         if (column + piece.size() > max_qp_line - 1) {

@@ -150,7 +150,7 @@ Result<Connection::Prepared> Connection::prepare(const Statement& statement) {
     int code = sqlite3_prepare_v3(
         db_, statement.sql.data(), static_cast<int>(statement.sql.size()), flags, &handle, &tail
     );
-    Prepared prepared{std::string(statement.sql), Handle(handle), {}};
+    Prepared prepared{std::string(statement.sql), Handle(handle), {}, 0};
     if (code != SQLITE_OK) return sqlite_error(db_, statement.name);
     std::string_view rest(tail, statement.sql.data() + statement.sql.size());
     if (rest.find_first_not_of(" \t\r\n;") != std::string_view::npos)
@@ -161,21 +161,22 @@ Result<Connection::Prepared> Connection::prepare(const Statement& statement) {
         auto index = parameter_index(sqlite3_bind_parameter_name(handle, i));
         if (!index) return parameter_error(statement, "parameters are written $1, $2, ...");
         prepared.parameters.push_back(*index);
+        prepared.parameter_count = std::max(prepared.parameter_count, *index + 1);
     }
     return prepared;
 }
 
 Result<Rows> Connection::execute(const Statement& statement, const Params& params) {
-    std::string name(statement.name);
-    if (auto found = prepared_.find(name); found != prepared_.end()) {
+    if (auto found = prepared_.find(statement.name); found != prepared_.end()) {
         if (found->second.sql != statement.sql)
-            throw std::logic_error("two statements are named " + name);
+            throw std::logic_error("two statements are named " + std::string(statement.name));
         return run(statement, found->second, params);
     }
     auto prepared = prepare(statement);
     if (!prepared) return prepared.error();
-    if (name.empty() || prepared_.size() >= prepared_limit)
+    if (statement.name.empty() || prepared_.size() >= prepared_limit)
         return run(statement, *prepared, params);
+    std::string name(statement.name);
     auto& kept = prepared_.emplace(std::move(name), std::move(*prepared)).first->second;
     return run(statement, kept, params);
 }
@@ -189,9 +190,7 @@ Result<void> Connection::control(const Statement& statement) {
 Result<Rows> Connection::run(const Statement& statement, Prepared& prepared, const Params& params) {
     sqlite3_stmt* handle = prepared.handle.get();
     if (handle == nullptr) return Rows();  // nothing but comments
-    std::size_t used = 0;
-    for (std::size_t index : prepared.parameters)
-        used = std::max(used, index + 1);
+    const std::size_t used = prepared.parameter_count;
     if (used != params.size())
         return parameter_error(statement, fmt::format("{} parameters for {}", params.size(), used));
     for (std::size_t i = 0; i < prepared.parameters.size(); ++i)

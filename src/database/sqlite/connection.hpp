@@ -52,6 +52,13 @@ private:
         std::string sql;
         Handle handle;
         std::vector<std::size_t> parameters;  // SQLite's position → index into Params
+        std::size_t parameter_count = 0;
+    };
+    struct NameHash {
+        using is_transparent = void;
+        std::size_t operator()(std::string_view name) const {
+            return std::hash<std::string_view>()(name);
+        }
     };
     struct Watch {  // what the progress handler looks at
         const Clock* clock = nullptr;
@@ -67,7 +74,7 @@ private:
     sqlite3* db_ = nullptr;
     int wal_pages_ = 0;
     Watch watch_;
-    std::unordered_map<std::string, Prepared> prepared_;
+    std::unordered_map<std::string, Prepared, NameHash, std::equal_to<>> prepared_;
 };
 
 }  // namespace souk::database
