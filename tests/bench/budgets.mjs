@@ -7,8 +7,9 @@
 // --rounds  how long to measure (3): 8 reads, 3 orders, a round on PostgreSQL for each
 // --json    the verdicts as JSON instead of a table
 // --update  writes what was measured, with its headroom, to budgets.json
-// Exit: 0 held, 1 over a budget or without one, 2 could not be measured, 77 skipped: the budgets
-// are for another build. Profiles and statements stay in DIR/budgets. Progress goes to stderr.
+// On PostgreSQL it also compares what was run with the limits' copies of it (same_sql.mjs).
+// Exit: 0 held, 1 over a budget, without one, or copies differ, 2 could not be measured, 77 skipped:
+// the budgets are for another build. Profiles and statements stay in DIR/budgets. Progress goes to stderr.
 import { execFileSync } from 'node:child_process';
 import {
     chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync,
@@ -126,17 +127,17 @@ async function measure(common) {
     const needsServers = (name) => /_postgres$|_forwarded$/.test(name);
     const alone = !common.only?.every(needsServers);
     const counts = alone ? await embedded(common) : {};
-    if (common.only && !common.only.some(needsServers)) return counts;
+    if (common.only && !common.only.some(needsServers)) return { counts, copies: [] };
     common.progress('servers');
     const servers = new Servers(common.dir);
     common.atEnd(() => servers.remove());
     try {
-        const { counts: asked, standing } = await postgres({ ...common, servers });
+        const { counts: asked, copies, standing } = await postgres({ ...common, servers });
         Object.assign(counts, asked, await split({ ...common, standing }));
+        return { counts, copies };
     } finally {
         servers.remove();
     }
-    return counts;
 }
 
 // A whole run replaces all budgets, so that none is kept of what is no longer measured.
@@ -145,12 +146,16 @@ const withMeasured = (kept, counts, found, only) => ({
     budgets: { ...(only ? kept.budgets : {}), ...budgetsFrom(counts) },
 });
 
-function report(lines, { keep, json, started }) {
-    const held = lines.every((line) => line.verdict === 'held' || line.verdict === 'lower');
+function report(lines, copies, { keep, json, started }) {
+    const held = copies.length === 0 &&
+        lines.every((line) => line.verdict === 'held' || line.verdict === 'lower');
     const advice = asAdvice(lines, keep, 'node tests/bench/budgets.mjs --update');
     const seconds = (Date.now() - started) / 1000;
-    console.log(json ? JSON.stringify({ held, seconds, counts: lines }) : asTable(lines));
+    console.log(json ? JSON.stringify({ held, seconds, counts: lines, copies }) : asTable(lines));
     if (advice) console.error(`\n${advice}`);
+    for (const fault of copies) console.error(`\nA LIMIT'S SQL is no longer ours: ${fault}`);
+    if (copies.length > 0) console.error('\nchange the copies (README, "The limits"), and where ' +
+        'rows or commits change, limits/bench_rows.mjs');
     return held ? 0 : 1;
 }
 
@@ -200,7 +205,7 @@ async function main() {
         const seconds = ((Date.now() - started) / 1000).toFixed(0);
         console.error(`budgets: ${seconds.padStart(3)} s  ${text}`);
     };
-    const counts = await count({ build, only, rounds }, keep, progress);
+    const { counts, copies } = await count({ build, only, rounds }, keep, progress);
     progress('done');
     if (!update || only) needAll(counts, kept, only);
     const next = update ? withMeasured(kept, counts, found, only) : kept;
@@ -208,7 +213,7 @@ async function main() {
         writeFileSync(budgetsFile, `${JSON.stringify(next, null, 2)}\n`);
         progress(`written: ${relative(process.cwd(), budgetsFile)}`);
     }
-    return report(judge(counts, next.budgets), { keep, json, started });
+    return report(judge(counts, next.budgets), copies, { keep, json, started });
 }
 
 try {

@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { Shop, quiet } from './budgets_shop.mjs';
+import { listFaults, sagaFaults } from './same_sql.mjs';
 import { needPaid, orderOf, orderUntilMailed, perRequest, stock } from './budgets_worlds.mjs';
 
 const modules = ['user', 'product', 'order', 'payment', 'notification'];
@@ -64,6 +65,21 @@ export class Servers {
         return fstatSync(this.log).size;
     }
 
+    // The tables of its databases, by module.
+    tables() {
+        const names = (module) => execFileSync('psql', ['-X', '-q', '-A', '-t', '-v',
+            'ON_ERROR_STOP=1', this.adminOf(module)], { encoding: 'utf8',
+            input: "SELECT tablename FROM pg_tables WHERE schemaname = 'public'" });
+        return Object.fromEntries(modules.map((module) =>
+            [module, new Set(names(module).split('\n').filter((name) => name !== ''))]));
+    }
+
+    adminOf(module) {
+        const url = new URL(this.env.SOUK_POSTGRES_ADMIN_URL);
+        url.pathname = `/${this.name}_${module}`;
+        return url.href;
+    }
+
     // The statements of its databases since `from`, as PostgreSQL ran them.
     statements(from) {
         const bytes = Buffer.alloc(this.logEnd() - from);
@@ -87,17 +103,24 @@ export class Servers {
     }
 }
 
-const tally = (statements, size) => {
+// [statement, how often a request runs it], most often first.
+function tally(statements, size) {
     const counts = new Map();
-    for (const one of statements) counts.set(one, (counts.get(one) ?? 0) + 1);
-    return [...counts].sort((a, b) => b[1] - a[1])
-        .map(([text, count]) => `${(count / size).toFixed(2).padStart(8)}  ${text}`);
-};
+    for (const one of statements) counts.set(one, (counts.get(one) ?? 0) + 1 / size);
+    return [...counts].sort((a, b) => b[1] - a[1]);
+}
+
+const asText = (tallied) => tallied.map(([text, count]) => `${count.toFixed(2).padStart(8)}  ${text}\n`)
+    .join('');
+
+// What nearly every request ran, as {module, text}: not what the clock brought.
+const ranByAll = (tallied) => tallied.filter(([, count]) => count >= 0.9)
+    .map(([text]) => /^(?<module>\w+): (?<text>.*)$/.exec(text).groups);
 
 // Counts of `rounds` rounds; what ran in the last one is kept as text, most often first.
 async function counted({ servers, shop, name, ask, size, rounds, keep }) {
     for (let i = 0; i < 3; ++i) await ask();
-    const out = [];
+    const out = { rounds: [] };
     for (let round = 0; round < rounds; ++round) {
         await quiet(shop.pid);
         const from = servers.logEnd();
@@ -105,19 +128,23 @@ async function counted({ servers, shop, name, ask, size, rounds, keep }) {
         for (let i = 0; i < size; ++i) await ask();
         await quiet(shop.pid);
         const statements = servers.statements(from);
-        out.push(perRequest({ statements: statements.length, commits: servers.writes() - writes },
-            size));
-        writeFileSync(join(keep, `${name}.statements`), `${tally(statements, size).join('\n')}\n`);
+        out.rounds.push(perRequest(
+            { statements: statements.length, commits: servers.writes() - writes }, size));
+        const tallied = tally(statements, size);
+        out.ran = ranByAll(tallied);
+        writeFileSync(join(keep, `${name}.statements`), asText(tallied));
     }
     return out;
 }
 
-// `standing`: what of it a split shop can stand on afterwards.
+// `standing`: what of it a split shop can stand on afterwards; `copies`: what of the limits' SQL is
+// not the shop's any more.
 export async function postgres({ souk, dir, keep, rounds, wanted, progress, servers }) {
     progress('the whole shop on PostgreSQL');
     const env = servers.freshShop();
     const shop = new Shop({ souk, dir, name: 'postgres', env, args: ['--port', '0'] });
     const out = {};
+    const ran = {};
     try {
         await shop.started();
         const connection = shop.open();
@@ -125,7 +152,9 @@ export async function postgres({ souk, dir, keep, rounds, wanted, progress, serv
         const count = async (name, ask, size) => {
             if (!wanted(name)) return;
             progress(name);
-            out[name] = await counted({ servers, shop, name, ask, size, rounds, keep });
+            const found = await counted({ servers, shop, name, ask, size, rounds, keep });
+            out[name] = found.rounds;
+            ran[name] = found.ran;
         };
         const get = (path, fields) => () => connection.ask({ path, fields });
         // Not in the cache: another product each time, and a page that is not the first.
@@ -141,7 +170,10 @@ export async function postgres({ souk, dir, keep, rounds, wanted, progress, serv
             await count(`order_${lines}_postgres`,
                 () => orderUntilMailed(shop, connection, orderOf(lines, world)), 6);
         connection.close();
-        return { counts: out, standing: { env, ids: world.ids } };
+        const { list_postgres: list, order_2_postgres: order } = ran;
+        const copies = [...(list ? listFaults(list) : []),
+            ...(order ? sagaFaults(order, servers.tables()) : [])];
+        return { counts: out, copies, standing: { env, ids: world.ids } };
     } finally {
         await shop.stop();
     }

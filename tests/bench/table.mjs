@@ -96,7 +96,7 @@ function targetTable(targets, unmeasured) {
         ],
     }));
     const unknown = unmeasured.map((one) => ({ ...one, cells: [asked(one), '', '', 'not measured'] }));
-    const reasons = unmeasured.map((one) => `  not measured: ${one.name}: ${one.why}`);
+    const reasons = unmeasured.map((one) => `  not measured: ${one.about}, ${one.stack}:\n    ${one.why}`);
     return [byStack(head, [...known, ...unknown], (one) => one.cells), ...reasons].join('\n');
 }
 
