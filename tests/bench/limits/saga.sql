@@ -17,17 +17,31 @@
 \set user random(100000000, 100000999)
 {{draws}}
 
--- order: the claim [order.claim_intent]
-INSERT INTO shop_order.intents (caller, route, idempotency_key, body_hash, order_id, status, fence,
-    lease_until, answer_status, answer_body, created_at)
-VALUES ('{{customer}}' || :user, 'POST /api/orders', 'bench-' || :id, :hash,
-    'ord_01m853p' || :id,
-    'open', 1, :lease, 0, '', :now)
-ON CONFLICT (caller, route, idempotency_key) DO UPDATE
-SET lease_until = excluded.lease_until, fence = intents.fence + 1
-WHERE intents.status = 'open' AND intents.lease_until <= :now
-    AND intents.body_hash = excluded.body_hash
-RETURNING order_id, fence;
+-- order: the claim [order.claim_intents]
+WITH r AS MATERIALIZED (
+    SELECT * FROM unnest(ARRAY['{{customer}}' || :user], ARRAY['POST /api/orders'],
+        ARRAY['bench-' || :id], ARRAY[CAST(:hash AS TEXT)], ARRAY['ord_01m853p' || :id],
+        ARRAY[CAST(:lease AS BIGINT)], ARRAY[CAST(:now AS BIGINT)], ARRAY[CAST(NULL AS TEXT)],
+        ARRAY[CAST(NULL AS TEXT)]) WITH ORDINALITY
+    AS r (caller, route, key, body_hash, order_id, lease_until, now, source, external_ref, place)
+), claimed AS (
+    INSERT INTO shop_order.intents (caller, route, idempotency_key, body_hash, order_id, status,
+        fence, lease_until, answer_status, answer_body, created_at)
+    SELECT r.caller, r.route, r.key, r.body_hash, r.order_id, 'open', 1, r.lease_until, 0, '', r.now
+    FROM r ORDER BY r.place
+    ON CONFLICT (caller, route, idempotency_key) DO UPDATE
+    SET lease_until = excluded.lease_until, fence = intents.fence + 1
+    WHERE intents.status = 'open' AND intents.lease_until <= excluded.created_at
+        AND intents.body_hash = excluded.body_hash
+    RETURNING caller, route, idempotency_key, order_id, fence
+)
+SELECT r.place, c.order_id, c.fence,
+    (SELECT id FROM shop_order.orders o
+        WHERE o.source = r.source AND o.external_ref = r.external_ref),
+    (SELECT content_hash FROM shop_order.orders o
+        WHERE o.source = r.source AND o.external_ref = r.external_ref)
+FROM claimed c
+JOIN r ON r.caller = c.caller AND r.route = c.route AND r.key = c.idempotency_key;
 
 -- product: the reservation [stock.insert_reservations, stock.reserve]
 \startpipeline
@@ -284,8 +298,9 @@ RETURNING id, template, order_id, user_id, status, tries, created_at;
 SELECT o.id, o.number, o.user_id, o.status, o.cancel_reason, o.amount, o.currency, o.version,
     o.placed_at, l.product_id, l.sku, l.name, l.quantity, l.unit_price_micros, l.total
 FROM shop_order.orders o JOIN shop_order.order_lines l ON l.order_id = o.id
-WHERE o.id = ANY (ARRAY['ord_01m853p' || :id]) ORDER BY o.id, l.line_no;
+WHERE o.id = ANY (ARRAY['ord_01m853p' || :id]) AND l.order_id = ANY (ARRAY['ord_01m853p' || :id])
+ORDER BY o.id, l.line_no;
 SELECT id, email, name, role, created_at FROM shop_user.users
-WHERE id IN (SELECT json_array_elements_text(('["{{customer}}' || :user || '"]')::json));
+WHERE id = ANY (ARRAY['{{customer}}' || :user]);
 UPDATE shop_notification.mails SET status = 'sent'
 WHERE id = ANY (ARRAY['mail_' || :mail1 || :mail2]) AND status = 'queued';
