@@ -21,6 +21,7 @@ using boost::system::error_code;
 /// Holds most requests. Who sends a larger one gets a buffer for the longest head, for its time: of
 /// thousands of connections most wait.
 constexpr std::size_t usual_request = 3 * 1024;
+constexpr std::size_t shared_input = 20 * 1024;
 /// What is still read of a body that nobody wants, to keep the connection.
 constexpr std::size_t discard_limit = 64 * 1024;
 /// What is still read after a last answer, so that a reset does not overtake it.
@@ -91,12 +92,28 @@ Task<bool> Connection::shake_hands() {
 Task<void> Connection::serve_all() {
     for (bool again = true; again;) {
         const Input head = co_await read_head();
-        if (head == Input::closed) co_return;
+        if (head == Input::closed) {
+            if (is_shared()) abort();  // nobody waits for what is under way
+            co_return;
+        }
         Exchange exchange(worker_->clock().steady());
         exchange.request.remote_address = peer_;
         if (tls_) exchange.arrival.peer_names = &tls_->peer_names();
         if (head == Input::faulty || !open(exchange)) {
-            co_await refuse_head(exchange);
+            if (is_shared())
+                abort();  // who is wrong here is a peer
+            else
+                co_await refuse_head(exchange);
+            co_return;
+        }
+        if (shares(exchange)) {
+            begin_shared(exchange);
+            co_await await_room();
+            if (aborted_) co_return;
+            continue;
+        }
+        if (is_shared()) {
+            abort();
             co_return;
         }
         auto answer = co_await worker_->dispatcher().admit(exchange);
@@ -284,7 +301,9 @@ void Connection::body_fault(const error_code& ec) {
 
 /// For an empty buffer: no larger than most requests.
 void Connection::shrink() {
-    const std::size_t size = std::min(usual_request, gate_limits_.header_bytes);
+    // One that many requests share gets several at a time.
+    const std::size_t usual = was_shared_ ? shared_input : usual_request;
+    const std::size_t size = std::min(usual, gate_limits_.header_bytes);
     begin_ = end_ = 0;
     if (in_.size() != size) in_ = std::vector<char>(size);
 }
@@ -363,7 +382,10 @@ bool Connection::keeps_on() {
 /// would cost a turn of its loop more. Who has sent the next request already does not get this, so
 /// that a turn serves one request of each connection.
 std::size_t Connection::send_at_once() {
-    if (!unread().empty()) return 0;
+    return unread().empty() ? write_at_once() : 0;
+}
+
+std::size_t Connection::write_at_once() {
     if (tls_) return tls_->write_at_once(asio::buffer(out_));
     constexpr int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
     const auto sent = ::send(socket_.native_handle(), out_.data(), out_.size(), flags);
@@ -407,8 +429,9 @@ Task<void> Connection::linger() {
 }
 
 void Connection::expire(SteadyTime now) {
+    if (idle_ && is_shared()) reading_.at = std::max(reading_.at, now + microseconds(1));
     // Who waits at a sweep holds nothing of the request before; a busy connection is hardly met.
-    if (idle_) {
+    if (idle_ && !is_shared()) {
         std::string().swap(out_);
         reader_.reset();
     }

@@ -1,5 +1,6 @@
 // One connection, as connection.cpp (requests and answers) and connection_streams.cpp (bodies in
-// parts) see it; all others see serve() in worker.hpp.
+// parts) and connection_exchanges.cpp (requests that share it) see it; all others see serve() in
+// worker.hpp.
 #pragma once
 
 #include "base/signal.hpp"
@@ -87,10 +88,21 @@ private:
     Task<bool> end_write(Response response);
     bool keeps_on();
     std::size_t send_at_once();
+    std::size_t write_at_once();
     Task<bool> send(std::size_t sent = 0);
     Task<bool> send_stream(std::shared_ptr<BodyStream> body, bool may_chunk);
     bool cut_off(bool framed);
     Task<void> linger();
+
+    bool shares(const Exchange& exchange);
+    bool is_shared() const { return under_way_ > 0 || flushing_; }
+    void begin_shared(Exchange& exchange);
+    Task<void> serve_shared(std::shared_ptr<Connection> self, std::unique_ptr<Exchange> exchange);
+    void conclude_shared(Exchange& exchange, Response& response);
+    Task<void> await_room();
+    void flush_later();
+    void flush();
+    Task<void> flush_rest(std::shared_ptr<Connection> self);
 
     bool open(Exchange& exchange);
     void shrink();
@@ -117,6 +129,13 @@ private:
     std::optional<RequestReader> reader_;
     std::shared_ptr<RequestBody> streamed_;  // null but for a large body of a route that streams
     Error fault_;
+
+    // Of requests that share the connection (exchanges.hpp).
+    std::size_t under_way_ = 0;
+    std::string gathered_;                // answers, to leave at the end of this turn of the loop
+    std::shared_ptr<base::Signal> room_;  // null unless the reader waits until one is answered
+    bool flushing_ = false;
+    bool was_shared_ = false;
 
     Limit reading_;
     Limit writing_;

@@ -3,11 +3,13 @@
 #include "base/signal.hpp"
 #include "http/tls.hpp"
 #include "peers/lane_lease.hpp"
+#include "peers/wire.hpp"
 
 #include <boost/asio/this_coro.hpp>
 #include <boost/container/small_vector.hpp>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace souk::peers {
@@ -84,6 +86,8 @@ void Lane::set_endpoints(const Endpoints& endpoints) {
         slot->gone = true;
         slot->open -= slot->idle.size();
         slot->idle.clear();
+        for (auto& link : slot->shared)
+            link.connection->retire();
     }
     slots_ = std::move(slots);
     known_ = true;
@@ -94,22 +98,44 @@ Task<Attempt> Lane::attempt(
     std::shared_ptr<const Outgoing> call, SteadyTime until, std::shared_ptr<Endpoint> avoid
 ) {
     expiries_->start();
+    std::optional<Attempt> made;
+    if (auto slot = shared_slot(*call, avoid.get())) {
+        auto shared = co_await share(std::move(slot), call, until);
+        made = std::move(shared);
+    }
+    if (!made) {
+        Attempt alone = co_await lease(std::move(call), until, std::move(avoid));
+        made.emplace(std::move(alone));
+    }
+    // A caller that went away ends its connection itself.
+    const auto caller = co_await asio::this_coro::cancellation_state;
+    if (caller.cancelled() != asio::cancellation_type::none) made->blames_peer = false;
+    co_return std::move(*made);
+}
+
+/// On a connection that it has for itself.
+Task<Attempt> Lane::lease(
+    std::shared_ptr<const Outgoing> call, SteadyTime until, std::shared_ptr<Endpoint> avoid
+) {
     Claim claimed = claim_at_once(avoid.get());
     if (!claimed.slot) {
         Claim waited = co_await claim(until, std::move(avoid));
         claimed = std::move(waited);
     }
     if (!claimed.slot) co_return Attempt(claimed.end, std::move(claimed.why));
-    auto endpoint = claimed.slot->endpoint;
+    auto slot = claimed.slot;
     Lease lease(shared_from_this(), std::move(claimed.slot));
-    const bool hurried = until - clock_.steady() < patience;
+    const bool hurried = is_hurried(until);
     Attempt made = co_await use(lease, std::move(call), until);
     made.blames_peer = made.end == Attempt::End::failed || (made.is_late() && !hurried);
-    // A caller that went away ends its connection itself.
-    const auto caller = co_await asio::this_coro::cancellation_state;
-    if (caller.cancelled() != asio::cancellation_type::none) made.blames_peer = false;
-    made.endpoint = std::move(endpoint);
+    if (made.end == Attempt::End::answered)
+        slot->shares = made.response.headers.get(field::admitted) == field::admitted_shares;
+    made.endpoint = slot->endpoint;
     co_return made;
+}
+
+bool Lane::is_hurried(SteadyTime until) const {
+    return until - clock_.steady() < patience;
 }
 
 /// A slot with room, unless others wait for one.
@@ -204,7 +230,12 @@ bool Lane::drop_idle() {
             return link->idle_since <= oldest || !link->connection.usable();
         });
         slot->open -= dropped;
-        left = left || !slot->idle.empty();
+        for (auto& link : slot->shared)
+            if (link.used_at <= oldest) link.connection->retire();
+        std::erase_if(slot->shared, [](const SharedLink& link) {
+            return !link.connection->is_open();
+        });
+        left = left || !slot->idle.empty() || !slot->shared.empty();
     }
     return left;
 }
@@ -218,6 +249,9 @@ Task<void> Lane::stop() {
         slot->idle.clear();
     }
     co_await expiries_->stop();
+    for (const auto& slot : slots_)
+        for (auto& link : slot->shared)
+            link.connection->close();
 }
 
 }  // namespace souk::peers

@@ -51,6 +51,11 @@ struct Outgoing {
     std::shared_ptr<http::BodyStream> stream;  // instead of `body`; can be sent once only
     bool forwarded = false;
     bool repeatable = true;  // also when it may have executed
+
+    /// Whether it may be one of several on a connection: lost with it, it is asked again.
+    bool may_share() const {
+        return forwarded && repeatable && method == http::Method::get && !stream && body.empty();
+    }
 };
 
 /// What became of one try.
@@ -110,6 +115,7 @@ private:
     class Waiter;
     class Upload;
     class Download;
+    struct SharedLink;
     using SlotPtr = std::shared_ptr<Slot>;
 
     struct Claim {
@@ -119,6 +125,15 @@ private:
         Attempt::End end;
         std::string why;
     };
+    Task<Attempt> lease(
+        std::shared_ptr<const Outgoing> call, SteadyTime until, std::shared_ptr<Endpoint> avoid
+    );
+    SlotPtr shared_slot(const Outgoing& call, const Endpoint* avoid);
+    Task<std::optional<Attempt>> share(
+        SlotPtr slot, std::shared_ptr<const Outgoing> call, SteadyTime until
+    );
+    Task<void> open_shared(std::shared_ptr<Lane> self, SlotPtr slot);
+    bool is_hurried(SteadyTime until) const;
     Claim claim_at_once(const Endpoint* avoid);
     Task<Claim> claim(SteadyTime until, std::shared_ptr<Endpoint> avoid);
     Task<Attempt> use(Lease& lease, std::shared_ptr<const Outgoing> call, SteadyTime until);

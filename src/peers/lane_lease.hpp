@@ -1,6 +1,8 @@
-// The connections of a lane to an endpoint, and the one that a call has: for lane*.cpp only.
+// The connections of a lane to an endpoint, and the one that a call has for itself: for lane*.cpp
+// only.
 #pragma once
 
+#include "http/shared_connection.hpp"
 #include "peers/lane.hpp"
 
 #include <memory>
@@ -15,6 +17,13 @@ struct Lane::Link {
     SteadyTime idle_since{};
 };
 
+struct Lane::SharedLink {
+    explicit SharedLink(std::shared_ptr<http::SharedConnection> connection)
+        : connection(std::move(connection)) {}
+    std::shared_ptr<http::SharedConnection> connection;
+    SteadyTime used_at{};
+};
+
 /// An endpoint and this thread's connections to it.
 struct Lane::Slot {
     explicit Slot(std::shared_ptr<Endpoint> endpoint) : endpoint(std::move(endpoint)) {}
@@ -22,6 +31,14 @@ struct Lane::Slot {
     std::vector<std::unique_ptr<Link>> idle;  // the last used last
     std::size_t open = 0;                     // idle or at work
     bool gone = false;                        // no longer in DNS
+
+    // Connections with several calls on each, beside those, where the endpoint understands it.
+    std::vector<SharedLink> shared;
+    bool shares = false;   // its last answer said so
+    bool opening = false;  // one more
+    SteadyTime open_again_at{};
+
+    SharedLink* with_room();
 };
 
 /// A connection at work; goes back to its slot, however the coroutine ends.

@@ -111,7 +111,7 @@ Result<Identity> PeerEdge::decide(
     arrival.time_left = *time_left;
     arrival.identity_token = request.headers.get(field::identity);
     // From here on the answer is the route's own: the caller may take it for the Api's.
-    response_headers.set(field::admitted, "1");
+    response_headers.set(field::admitted, field::admitted_shares);
     if (is_internal(route) && !is_api_call(route) && !by_operator)
         return Error(ErrorKind::forbidden, "operator_only", "Only the operator may do this.");
     auto allowed = authorize(route.access, *caller);

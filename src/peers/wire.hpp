@@ -18,6 +18,8 @@ inline constexpr std::string_view identity = "Souk-Identity";     // an internal
 inline constexpr std::string_view peer_key = "Souk-Peer-Key";     // development only
 inline constexpr std::string_view as_operator = "Souk-Operator";  // "1"; with the shared key only
 inline constexpr std::string_view admitted = "Souk-Admitted";     // in answers: PeerEdge let it in
+// The value of it: requests may share a connection (http/exchanges.hpp). Older ones say "1".
+inline constexpr std::string_view admitted_shares = "2";
 }  // namespace field
 
 /// Adds what says who asks, and for what, but for the deadline: identity, key, request id, trace.

@@ -64,6 +64,10 @@ Route api(std::string method, http::Handler handler) {
 
 }  // namespace
 
+static Route get(std::string path, http::Handler handler) {
+    return Route(Method::get, path, Access::everyone(), "For everybody", std::move(handler));
+}
+
 http::Routes shop_routes(Seen& seen) {
     http::Routes out;
     out.push_back(api("echo", [&](const CallContext& context, const Request& request) {
@@ -92,6 +96,16 @@ http::Routes shop_routes(Seen& seen) {
             return answer(Response::no_content());
         }
     ));
+    out.push_back(get("/api/quick", [](const CallContext&, const Request&) {
+        return answer(Response(200, "text/plain", "quick"));
+    }));
+    out.push_back(get("/api/held", [&](const CallContext& context, const Request&) {
+        remember(seen, context);
+        return wait_and_answer(seen, Response(200, "text/plain", "held"));
+    }));
+    out.push_back(get("/api/long", [](const CallContext&, const Request&) {
+        return answer(Response(200, "text/plain", std::string(100'000, 'l')));
+    }));
     out.push_back(Route(
                       Method::post,
                       "/api/echo",

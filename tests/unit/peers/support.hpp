@@ -73,7 +73,8 @@ struct Seen {
 };
 
 /// The Api of a module "shop": echo (its arguments), nothing (204), out_of_stock (a typed error),
-/// hold (waits until told); and of the public API what is for staff, and a body that streams back.
+/// hold (waits until told); and of the public API what is for staff, a body that streams back, and
+/// for everybody quick, held (as hold) and long (100,000 bytes).
 http::Routes shop_routes(Seen& seen);
 
 class PeerServer {
