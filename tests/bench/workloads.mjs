@@ -117,6 +117,20 @@ const partsOnServers = {
 
 const whole = ['embedded', 'servers'];
 
+function ordersOf(lines) {
+    const limit = `pgbench order, ${lines} lines`;
+    return {
+        name: `order-${lines}`,
+        title: `order of ${lines} lines, 201`,
+        expect: '201',
+        orders: true,
+        requests: (data) => orders(data, lines),
+        limit: { servers: limit, split: limit },
+        target: 0.5,
+        targetOn: ['servers'],
+    };
+}
+
 export const workloads = [
     {
         name: 'health',
@@ -192,26 +206,8 @@ export const workloads = [
         target: 0.9,
         targetOn: [...whole, 'split'],
     },
-    {
-        name: 'order-2',
-        title: 'order of 2 lines, 201',
-        expect: '201',
-        orders: true,
-        requests: (data) => orders(data, 2),
-        limit: { servers: 'pgbench order, 2 lines', split: 'pgbench order, 2 lines' },
-        target: 0.5,
-        targetOn: ['servers'],
-    },
-    {
-        name: 'order-20',
-        title: 'order of 20 lines, 201',
-        expect: '201',
-        orders: true,
-        requests: (data) => orders(data, 20),
-        limit: { servers: 'pgbench order, 20 lines', split: 'pgbench order, 20 lines' },
-        target: 0.5,
-        targetOn: ['servers'],
-    },
+    ordersOf(2),
+    ordersOf(20),
     {
         name: 'mixed',
         title: 'mixed, as in the trade',
