@@ -17,6 +17,8 @@ set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
 services=$root/tests/support/services.sh
+# shellcheck source=tests/support/pids.sh
+source "$root/tests/support/pids.sh"
 souk=$(readlink -f "${SOUK:-$root/build/${PRESET:-release}/souk}")
 marker=.souk-split
 ready_limit_s=60
@@ -43,27 +45,7 @@ say() { echo "split: $*"; }
 
 # --- which process is which: DIR/pids/ROLE holds a pid and when it started ---
 
-started_at() {
-    local stat fields
-    stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
-    read -ra fields <<<"${stat##*) }"
-    [[ ${fields[0]} != Z ]] || return 1
-    echo "${fields[19]}"
-}
-
-# The pid of role $1 when it still runs.
-running() {
-    local pid started
-    [[ -s $dir/pids/$1 ]] || return 1
-    read -r pid started <"$dir/pids/$1"
-    [[ $(started_at "$pid") == "$started" ]] || return 1
-    echo "$pid"
-}
-
-remember() {
-    echo "$2 $(started_at "$2" || echo gone)" >"$dir/pids/$1.new"
-    mv "$dir/pids/$1.new" "$dir/pids/$1"
-}
+pid_of() { running "$dir/pids/$1"; }
 
 # --- the table ---
 
@@ -148,7 +130,7 @@ choose_offset() {
         return
     fi
     for role in "${roles[@]}"; do
-        ! running "$role" >/dev/null || die "${service[$role]} runs: stop the shop to change its ports"
+        ! pid_of "$role" >/dev/null || die "${service[$role]} runs: stop the shop to change its ports"
     done
     if [[ $asked == free ]]; then
         for ((try = 0; ; ++try)); do
@@ -216,7 +198,7 @@ is_ready() {
 await_ready() {
     local role=$1 end=$((SECONDS + ready_limit_s))
     until is_ready "$role"; do
-        running "$role" >/dev/null || fail_start "$role" 'ended before it was ready'
+        pid_of "$role" >/dev/null || fail_start "$role" 'ended before it was ready'
         ((SECONDS < end)) || fail_start "$role" "is not ready after $ready_limit_s s"
         sleep 0.05
     done
@@ -229,24 +211,24 @@ fail_start() {
 }
 
 start_one() {
-    running "$1" >/dev/null && return
+    pid_of "$1" >/dev/null && return
     launch "$1"
-    remember "$1" "$launched"
+    remember "$dir/pids/$1" "$launched"
 }
 
 show_one() {
     printf '%s%-21s%s %-26s %smetrics http://127.0.0.1:%s/metrics, pid %s%s\n' "$bold" \
-        "${service[$1]}" "$plain" "$(url_of "$1")" "$dim" "${metrics_port[$1]}" "$(running "$1")" "$plain"
+        "${service[$1]}" "$plain" "$(url_of "$1")" "$dim" "${metrics_port[$1]}" "$(pid_of "$1")" "$plain"
 }
 
 stop_one() {
     local pid end=$((SECONDS + stop_limit_s))
-    pid=$(running "$1") || {
+    pid=$(pid_of "$1") || {
         rm -f "$dir/pids/$1"
         return 0
     }
     kill -TERM "$pid" 2>/dev/null || :
-    while running "$1" >/dev/null; do
+    while pid_of "$1" >/dev/null; do
         if ((SECONDS > end)); then
             echo "split: ${service[$1]} did not stop within $stop_limit_s s and was killed" >&2
             kill -KILL "$pid" 2>/dev/null || :
@@ -282,7 +264,7 @@ write_env() {
 start_all() {
     local role
     for role in "${roles[@]}"; do
-        ! running "$role" >/dev/null || continue
+        ! pid_of "$role" >/dev/null || continue
         ports_are_free "$role" ||
             die "port $taken, which is for ${service[$role]}, is taken; choose others: OFFSET=100"
     done
@@ -305,11 +287,11 @@ stop_all() {
 status() {
     local role faults=0
     for role in "${roles[@]}"; do
-        if ! running "$role" >/dev/null; then
+        if ! pid_of "$role" >/dev/null; then
             echo "${service[$role]} does not run"
             faults=1
         elif ! is_ready "$role"; then
-            echo "${service[$role]} runs, pid $(running "$role"), and is not ready"
+            echo "${service[$role]} runs, pid $(pid_of "$role"), and is not ready"
             faults=1
         else
             show_one "$role"
@@ -322,7 +304,7 @@ status() {
 restart() {
     local role=$1 old
     among "$role" "${roles[@]}" || die "no module '$role'; there are: ${roles[*]}"
-    if old=$(running "$role"); then
+    if old=$(pid_of "$role"); then
         say "${service[$role]}: a successor takes over from pid $old"
         launch "$role" --takeover
         await_takeover "$role" "$old" "$launched"
@@ -336,12 +318,12 @@ restart() {
 
 await_takeover() {
     local role=$1 old=$2 fresh=$3 end=$((SECONDS + ready_limit_s + stop_limit_s))
-    while [[ $(running "$role") == "$old" ]]; do
+    while [[ $(pid_of "$role") == "$old" ]]; do
         started_at "$fresh" >/dev/null || fail_start "$role" "goes on as pid $old: its successor ended"
         ((SECONDS < end)) || fail_start "$role" "did not hand over to pid $fresh"
         sleep 0.02
     done
-    remember "$role" "$fresh"
+    remember "$dir/pids/$role" "$fresh"
 }
 
 # --- in the foreground ---
@@ -367,7 +349,7 @@ watch() {
     while sleep 0.3 & wait $!; do
         flock -n 9 || continue
         for role in "${roles[@]}"; do
-            running "$role" >/dev/null && continue
+            pid_of "$role" >/dev/null && continue
             [[ -s $dir/pids/$role ]] || continue
             read -r pid started <"$dir/pids/$role"
             [[ ${told[$role]:-} != "$pid $started" ]] || continue

@@ -11,6 +11,8 @@
 # With --owner the servers stop when that process ends, however it ends. Nothing is ended or deleted
 # that this script did not start. As root the servers run as the users that Debian gave them.
 set -euo pipefail
+# shellcheck source=tests/support/pids.sh
+source "$(dirname "${BASH_SOURCE[0]}")/pids.sh"
 
 all=(postgres redis rabbitmq)
 marker=.souk-services
@@ -38,27 +40,6 @@ random_text() { od -An -N16 -tx1 /dev/urandom | tr -d ' \n'; }
 has() { [[ -s $dir/$1.port ]]; }
 port_of() { cat "$dir/$1.port"; }
 secret() { cat "$dir/$1.secret"; }
-
-# Once started a process keeps its start time, so that a reused pid is not taken for it. A zombie,
-# which only its parent can clear away, is gone.
-started_at() {
-    local stat fields
-    stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
-    read -ra fields <<<"${stat##*) }"
-    [[ ${fields[0]} != Z ]] || return 1
-    echo "${fields[19]}"
-}
-
-# The pid in file $1 when that process still runs.
-running() {
-    local pid started
-    [[ -s $1 ]] || return 1
-    read -r pid started <"$1"
-    [[ $(started_at "$pid") == "$started" ]] || return 1
-    echo "$pid"
-}
-
-remember() { echo "$2 $(started_at "$2")" >"$1"; }
 
 # --- who runs them ---
 
