@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -10,7 +9,6 @@
 
 #include <array>
 #include <cerrno>
-#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
@@ -122,7 +120,8 @@ private:
     [[noreturn]] static void become(
         std::vector<char*>& argv, const Services::Environment& environment, int socket
     ) {
-        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        // No death signal: it would come when the thread that forked ends, and a psql serves all of
+        // them. When the program ends, what reads its input here sees the end of it.
         for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
             ::dup2(socket, fd);
         for (const auto& [name, value] : environment)
@@ -200,7 +199,10 @@ public:
         bool ended = !child_.write(fmt::format("{}\n\\echo {}\n", sql, done));
         std::string output;
         if (!ended) output = child_.read_until(done, ended);
-        if (ended) throw std::runtime_error(fmt::format("psql: {}\n{}", sql, output));
+        if (ended)
+            throw std::runtime_error(
+                fmt::format("psql ended with {}: {}\n{}", child_.finish(), sql, output)
+            );
     }
 
 private:
