@@ -92,7 +92,7 @@ function targetTable(targets, unmeasured) {
             asked(one),
             `${short(one.ratio)}${one.unit ? ` ${one.unit}` : ''}`,
             between(one.range),
-            one.held ? 'held' : 'MISSED',
+            one.held ? 'held' : one.stretch ? 'not reached' : 'MISSED',
         ],
     }));
     const unknown = unmeasured.map((one) => ({ ...one, cells: [asked(one), '', '', 'not measured'] }));
