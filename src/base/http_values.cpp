@@ -31,8 +31,13 @@ int hex_digit(char c) {
     return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
 }
 
+bool is_encoded(std::string_view text) {
+    return std::any_of(text.begin(), text.end(), [](char c) { return c == '%' || c == '+'; });
+}
+
 /// A form-encoded component. A '%' without two hex digits stands for itself.
 std::string decode_component(std::string_view text) {
+    if (!is_encoded(text)) return std::string(text);
     std::string out;
     out.reserve(text.size());
     for (std::size_t i = 0; i < text.size(); ++i) {
@@ -190,7 +195,8 @@ std::optional<std::string> Request::query_param(std::string_view name) const {
         std::string_view pair = rest.substr(0, rest.find('&'));
         rest.remove_prefix(std::min(pair.size() + 1, rest.size()));
         auto equals = pair.find('=');
-        if (decode_component(pair.substr(0, equals)) != name) continue;
+        const auto key = pair.substr(0, equals);
+        if (is_encoded(key) ? decode_component(key) != name : key != name) continue;
         if (equals == std::string_view::npos) return std::string();
         return decode_component(pair.substr(equals + 1));
     }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -35,10 +36,19 @@ inline bool has_control(std::string_view text) {
     return std::any_of(text.begin(), text.end(), is_control);
 }
 
-/// All sixteen digits.
+/// All sixteen digits; eight at a time, a digit a byte.
 inline void write_hex(char* to, std::uint64_t bits) {
-    for (int shift = 60; shift >= 0; shift -= 4)
-        *to++ = "0123456789abcdef"[(bits >> shift) & 15];
+    static_assert(std::endian::native == std::endian::little);
+    for (const std::uint64_t half : {bits >> 32, bits & 0xffffffff}) {
+        std::uint64_t digits = (half | half << 16) & 0x0000ffff0000ffff;
+        digits = (digits | digits << 8) & 0x00ff00ff00ff00ff;
+        digits = (digits | digits << 4) & 0x0f0f0f0f0f0f0f0f;
+        const std::uint64_t letters = (digits + 0x0606060606060606) >> 4 & 0x0101010101010101;
+        const std::uint64_t text = digits + 0x3030303030303030 + letters * ('a' - '0' - 10);
+        const std::uint64_t first_digit_first = __builtin_bswap64(text);
+        std::memcpy(to, &first_digit_first, sizeof first_digit_first);
+        to += sizeof first_digit_first;
+    }
 }
 
 constexpr int hex_digit(char c) {

@@ -2,8 +2,6 @@
 
 #include "souk/id.hpp"
 
-#include <fmt/format.h>
-
 #include <string_view>
 
 namespace souk::product::app {
@@ -29,7 +27,9 @@ Task<Result<std::string>> CatalogueCache::answer(
     auto generation =
         co_await reader_.read(generation_key, generation_kept, deadline, std::move(first));
     if (!generation) co_return generation.error();
-    std::string key = fmt::format("product:{}:{}", *generation, question);
+    std::string key = "product:";
+    key.reserve(key.size() + generation->size() + 1 + question.size());
+    key.append(*generation).append(":").append(question);
     co_return co_await reader_.read(std::move(key), kept, deadline, std::move(render));
 }
 

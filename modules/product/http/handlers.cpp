@@ -192,7 +192,9 @@ Answer list_products(app::Services& services, const CallContext& ctx, const Requ
         if (!page) co_return page.error();
         co_return Response(200, json_type, std::move(*page));
     }
-    std::string question = fmt::format("list:{}:{}", filter->limit, filter->category);
+    const fmt::format_int size(filter->limit);
+    std::string question = "list:";
+    question.append(size.data(), size.size()).append(":").append(filter->category);
     const PageLoad load(services, ctx, *filter);
     ReadThrough::Load reader = [&load] { return load.run(); };
     auto page =

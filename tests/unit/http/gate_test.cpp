@@ -2,6 +2,8 @@
 // family is about, so a check taken out lets its own family through and no other.
 #include "http/gate.hpp"
 
+#include "http/chars.hpp"
+
 #include <catch2/catch.hpp>
 
 #include <string>
@@ -454,4 +456,16 @@ TEST_CASE("the gate decodes a path once", "[gate]") {
     CHECK(checked->path == "/caf\xc3\xa9/%2e");
     CHECK(checked->query == "q=a%20b");
     CHECK(checked->method == Method::get);
+}
+
+TEST_CASE("numbers are written as all sixteen lower-case digits", "[http]") {
+    const auto hex = [](std::uint64_t bits) {
+        std::string out(18, '.');
+        write_hex(out.data() + 1, bits);
+        return out;
+    };
+    CHECK(hex(0) == ".0000000000000000.");
+    CHECK(hex(0x0123456789abcdef) == ".0123456789abcdef.");
+    CHECK(hex(0xfedcba9876543210) == ".fedcba9876543210.");
+    CHECK(hex(~std::uint64_t{0}) == ".ffffffffffffffff.");
 }
