@@ -14,28 +14,28 @@ namespace mustache = kainjow::mustache;
 
 namespace {
 
-/// Plain text: nothing is escaped, but a value never brings a line of its own.
+/// Plain text: nothing is escaped, but a value never brings a line of its own. Members are
+/// assigned, since the library's set() copies what it is given, with all that is in it.
 mustache::data line_data(const order::OrderLine& line, Currency currency) {
     mustache::data data;
-    data.set("quantity", std::to_string(line.quantity));
-    data.set("product", domain::single_line(line.name));
-    data.set("sku", domain::single_line(line.sku));
-    data.set("unit_price", domain::unit_price_text(line.unit_price, currency));
-    data.set("line_total", to_text(Money(line.total, currency)));
+    data["quantity"] = std::to_string(line.quantity);
+    data["product"] = domain::single_line(line.name);
+    data["sku"] = domain::single_line(line.sku);
+    data["unit_price"] = domain::unit_price_text(line.unit_price, currency);
+    data["line_total"] = to_text(Money(line.total, currency));
     return data;
 }
 
 mustache::data data_of(const order::Order& order, const user::User& user) {
-    mustache::data lines(mustache::data::type::list);
+    mustache::data data;
+    data["number"] = domain::single_line(order.number);
+    data["name"] = domain::single_line(user.name);
+    data["total"] = to_text(order.total);
+    mustache::data& lines = data["lines"] = mustache::data(mustache::data::type::list);
     for (const auto& line : order.lines)
         lines.push_back(line_data(line, order.total.currency));
-    mustache::data data;
-    data.set("number", domain::single_line(order.number));
-    data.set("name", domain::single_line(user.name));
-    data.set("total", to_text(order.total));
-    data.set("lines", std::move(lines));
     auto because = domain::cancel_reason_text(order.cancel_reason);
-    if (!because.empty()) data.set("because", std::string(because));
+    if (!because.empty()) data["because"] = std::string(because);
     return data;
 }
 
