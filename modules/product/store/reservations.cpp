@@ -30,12 +30,8 @@ constexpr Statement settle_reservation_sql{
 constexpr Statement settle_at_once_sql{
     "stock.settle_at_once",
     "WITH settled AS (UPDATE reservations SET status = $2, updated_at = $3 "
-    "WHERE order_id = ANY (CAST($1 AS TEXT[])) AND status = 'held' RETURNING order_id), "
-    "moved AS (UPDATE holds SET status = $2 FROM settled s "
-    "WHERE holds.order_id = ANY (CAST($1 AS TEXT[])) AND holds.order_id = s.order_id) "
+    "WHERE order_id = ANY (CAST($1 AS TEXT[])) AND status = 'held' RETURNING order_id) "
     "INSERT INTO settling (order_id) SELECT order_id FROM settled RETURNING order_id"};
-constexpr Statement settle_holds_sql{
-    "stock.settle_holds", "UPDATE holds SET status = $2 WHERE order_id = $1"};
 constexpr Statement move_units_sql{
     "stock.move_settled_units", "INSERT INTO settling (order_id) VALUES ($1)"};
 
@@ -321,9 +317,6 @@ Task<Result<bool>> settle_reservation(
     if (!settled) co_return settled.error();
     if (settled->affected() == 0) co_return false;
 
-    Params status = bind(order_id, to_text(to));
-    auto holds = co_await tx.execute(settle_holds_sql, std::move(status));
-    if (!holds) co_return holds.error();
     Params by_order = bind(std::move(order_id));
     auto moved = co_await tx.execute(move_units_sql, std::move(by_order));
     if (!moved) co_return moved.error();

@@ -261,9 +261,6 @@ ON CONFLICT DO NOTHING RETURNING event_id;
 WITH settled AS (
     UPDATE shop_product.reservations SET status = 'committed', updated_at = :now
     WHERE order_id = 'ord_01m853p' || :id AND status = 'held' RETURNING order_id
-), moved AS (
-    UPDATE shop_product.holds SET status = 'committed' FROM settled s
-    WHERE holds.order_id = s.order_id
 )
 INSERT INTO shop_product.settling (order_id) SELECT order_id FROM settled;
 COMMIT;

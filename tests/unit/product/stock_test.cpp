@@ -120,7 +120,7 @@ TEST_CASE("order.paid sells what is held, once, and nothing brings it back") {
     CHECK(world.paid("ord_1"));
     CHECK(world.paid("ord_1"));
     CHECK(world.stock(id) == "5/3/0/2");
-    CHECK(world.text("SELECT status FROM holds") == "committed");
+    CHECK(world.text("SELECT status FROM reservations") == "committed");
 
     auto released = world.release("ord_1");
     REQUIRE_FALSE(released);
@@ -143,7 +143,7 @@ TEST_CASE("orders paid together sell each what it holds, once") {
     CHECK(world.deliver(events));
     CHECK(world.stock(id) == "20/13/2/5");
     CHECK(world.text("SELECT status FROM reservations WHERE order_id = 'ord_2'") == "held");
-    CHECK(world.text("SELECT status FROM holds WHERE order_id = 'ord_4'") == "committed");
+    CHECK(world.text("SELECT status FROM reservations WHERE order_id = 'ord_4'") == "committed");
 }
 
 TEST_CASE("order.cancelled gives back what is held; without a hold both events do nothing") {
