@@ -49,8 +49,7 @@ struct BusRules {
     std::size_t batch = 256;       // events handled in one commit of the consumer
     int max_attempts = 5;          // then dead letter
     milliseconds poll{1000};       // besides wake()
-    milliseconds gather{0};        // embedded: between two looks for events, so that under load
-                                   // a commit serves many; the first after a rest waits for none
+    milliseconds gather{0};        // the `Pace` of each loop
     milliseconds retry_base{100};  // doubled with each failure, full jitter
 };
 using EmbeddedBusOptions = BusRules;

@@ -29,7 +29,10 @@ Publisher::Publisher(std::shared_ptr<BusContext> bus, std::string name, Database
     : bus_(std::move(bus))
     , name_(std::move(name))
     , store_(std::make_shared<BusStore>(database, bus_->clock))
-    , wakeup_(bus_->executor, bus_->clock) {}
+    , wakeup_(bus_->executor, bus_->clock)
+    , pace_(wakeup_, bus_->clock, bus_->options.gather, [bus = bus_.get()] {
+        return bus->stopping;
+    }) {}
 
 void Publisher::add(std::shared_ptr<Inbox> inbox) {
     deliveries_.push_back(std::make_shared<Delivery>(bus_, name_, store_, std::move(inbox)));
@@ -50,6 +53,7 @@ Task<void> Publisher::run(std::shared_ptr<Publisher> self) {
 
 Task<void> Publisher::loop() {
     while (!bus_->stopping) {
+        co_await pace_.next();
         Result<std::int64_t> head = co_await look();
         if (!head) warn("outbox unreadable", name_, head.error());
         SteadyTime now = bus_->clock.steady();
@@ -64,15 +68,7 @@ Task<void> Publisher::loop() {
             if (!pruned) warn("outbox not pruned", name_, pruned.error());
         }
         if (!bus_->stopping) co_await wakeup_.wait(bus_->options.poll);
-        co_await gather(now);
     }
-}
-
-/// Each look leads to a commit of every consumer that has something to do.
-Task<void> Publisher::gather(SteadyTime looked_at) {
-    const SteadyTime end = looked_at + bus_->options.gather;
-    while (!bus_->stopping && bus_->clock.steady() < end)
-        co_await wakeup_.wait(end - bus_->clock.steady());
 }
 
 Task<Result<std::int64_t>> Publisher::look() {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "events/delivery.hpp"
+#include "souk/pace.hpp"
 
 #include <memory>
 #include <string>
@@ -35,12 +36,12 @@ public:
 
 private:
     Task<void> loop();
-    Task<void> gather(SteadyTime looked_at);
 
     std::shared_ptr<BusContext> bus_;
     std::string name_;
     std::shared_ptr<BusStore> store_;
     Wakeup wakeup_;
+    Pace pace_;
     std::vector<std::shared_ptr<Delivery>> deliveries_;
     SteadyTime saved_at_{};
     SteadyTime pruned_at_{};

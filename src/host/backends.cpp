@@ -2,6 +2,7 @@
 
 #include "cache/memory.hpp"
 #include "events/rabbitmq/rabbitmq_bus.hpp"
+#include "souk/pace.hpp"
 
 namespace souk::host {
 namespace {
@@ -70,6 +71,7 @@ std::unique_ptr<events::EventBus> make_bus(
     options.batch = static_cast<std::size_t>(config.integer("bus.batch"));
     options.max_attempts = static_cast<int>(config.integer("bus.max_attempts"));
     options.poll = config.duration("rabbitmq.poll");
+    options.gather = usual_pace;
     return events::make_rabbitmq_bus(executor, clock, metrics, std::move(options));
 }
 

@@ -97,8 +97,11 @@ Worker::Worker(
     , sent_(mails_total(metrics, "sent"))
     , undeliverable_(mails_total(metrics, "undeliverable"))
     , drained_(executor, clock) {
-    for (auto& wakeup : work_)
-        wakeup = std::make_unique<Wakeup>(executor, clock);
+    for (std::size_t lane = 0; lane < lanes; ++lane) {
+        work_[lane] = std::make_unique<Wakeup>(executor, clock);
+        pace_[lane] =
+            std::make_unique<Pace>(*work_[lane], clock, usual_pace, [this] { return stopping_; });
+    }
 }
 
 void Worker::start(order::Api& orders, user::Api& users) {
@@ -132,6 +135,8 @@ Deadline Worker::step_deadline() const {
 
 Task<void> Worker::run(std::size_t lane) {
     while (!stopping_) {
+        co_await pace_[lane]->next();
+        if (stopping_) break;
         std::size_t claimed = 0;
         try {
             claimed = co_await process_batch();

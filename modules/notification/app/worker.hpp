@@ -9,6 +9,7 @@
 #include "souk/database.hpp"
 #include "souk/log.hpp"
 #include "souk/metrics.hpp"
+#include "souk/pace.hpp"
 
 #include <array>
 #include <memory>
@@ -61,6 +62,7 @@ private:
 
     // On the executor.
     std::array<std::unique_ptr<Wakeup>, lanes> work_;
+    std::array<std::unique_ptr<Pace>, lanes> pace_;
     Wakeup drained_;
     std::size_t running_ = 0;
     bool stopping_ = false;

@@ -80,6 +80,9 @@ Worker::Worker(
     , refunded_(attempts_total(metrics, "refunded"))
     , unknown_(attempts_total(metrics, "unknown"))
     , work_(executor, clock)
+    , claim_pace_(work_, clock, usual_pace, [this] { return stopping_ || many_are_due(); })
+    , answers_(executor, clock)
+    , settle_pace_(answers_, clock, usual_pace, [this] { return stopping_ || all_answered(); })
     , drained_(executor, clock) {}
 
 void Worker::start() {
@@ -95,6 +98,7 @@ Task<void> Worker::stop(Deadline deadline) {
     auto self = shared_from_this();
     stopping_ = true;
     work_.notify();
+    answers_.notify();
     auto waiting = in_hand_;  // a cancellation may end one and change the set
     for (const auto& sending : waiting)
         sending->cancel.emit(asio::cancellation_type::terminal);
@@ -106,14 +110,30 @@ Deadline Worker::database_deadline() const {
     return Deadline(clock_, database_timeout);
 }
 
+std::size_t Worker::free() const {
+    const auto taken = in_hand_.size() + answered_.size();
+    return options_.limit - std::min(taken, options_.limit);
+}
+
+/// And there is room for a batch of them.
+bool Worker::many_are_due() const {
+    return backlog_ && 2 * free() >= options_.limit;
+}
+
+/// The provider has none any more: only who settles is left.
+bool Worker::all_answered() const {
+    return in_hand_.size() <= 1;
+}
+
 Task<void> Worker::run() {
     while (!stopping_) {
+        co_await claim_pace_.next();
+        if (stopping_) break;
         const bool usable = co_await provider_is_usable();
-        const auto taken = in_hand_.size() + answered_.size();
-        const auto free = options_.limit - std::min(taken, options_.limit);
-        if (usable && free > 0) {
-            auto claimed = co_await claim(free);
-            backlog_ = claimed == free;
+        const auto room = free();
+        if (usable && room > 0) {
+            auto claimed = co_await claim(room);
+            backlog_ = claimed == room;
         }
         co_await work_.wait(poll);
     }
@@ -152,6 +172,7 @@ void Worker::send(domain::Attempt attempt) {
     in_hand_.insert(sending);
     auto ended = [self = shared_from_this(), sending](const std::exception_ptr&) {
         self->in_hand_.erase(sending);
+        if (self->all_answered()) self->answers_.notify();
         if (self->backlog_) self->work_.notify();
         self->drained_.notify();
     };
@@ -199,6 +220,7 @@ Task<void> Worker::settle(Answered answered) {
     answered_.push_back(std::move(answered));
     if (std::exchange(settling_, true)) co_return;
     while (!answered_.empty()) {
+        co_await settle_pace_.next();
         const std::vector<Answered> batch = std::exchange(answered_, {});
         const bool together = co_await settle_charges(batch);
         for (std::size_t i = 0; !together && i < batch.size(); ++i)

@@ -12,6 +12,7 @@
 #include "souk/events.hpp"
 #include "souk/log.hpp"
 #include "souk/metrics.hpp"
+#include "souk/pace.hpp"
 
 #include <memory>
 #include <set>
@@ -63,6 +64,9 @@ private:
     void report(const Answered& answered, const Error& error);
     Task<void> postpone(domain::Attempt attempt, Error why);
     Deadline database_deadline() const;
+    std::size_t free() const;
+    bool many_are_due() const;
+    bool all_answered() const;
 
     WorkerOptions options_;
     Executor executor_;
@@ -78,6 +82,9 @@ private:
 
     // On the executor.
     Wakeup work_;
+    Pace claim_pace_;
+    Wakeup answers_;
+    Pace settle_pace_;
     Wakeup drained_;
     std::set<std::shared_ptr<Sending>> in_hand_;
     std::vector<Answered> answered_;  // waiting to be settled

@@ -57,6 +57,7 @@ Consumer::Consumer(
     , channel_(channel)
     , lease_(std::move(lease))
     , wakeup_(bus_->executor, bus_->clock)
+    , pace_(wakeup_, bus_->clock, bus_->options.gather, [this] { return ended(); })
     , unacknowledged_(bus_->metrics.gauge(
           "rabbitmq_unacknowledged_events",
           "Events in hand, not acknowledged yet",
@@ -109,7 +110,9 @@ void Consumer::count_hand() {
 }
 
 Task<void> Consumer::loop() {
-    while (!stopping_ && !bus_->stopping) {
+    while (!ended()) {
+        co_await pace_.next();
+        if (ended()) break;
         Result<bool> worked = co_await step();
         if (bus_->stopping) co_return;  // abandoned
         if (!worked) {
@@ -123,7 +126,7 @@ Task<void> Consumer::loop() {
             continue;
         }
         outages_ = 0;
-        if (*worked || stopping_ || bus_->stopping) continue;
+        if (*worked || ended()) continue;
         co_await wakeup_.wait(std::min<microseconds>(until_due(), look_interval));
         if (bus_->clock.steady() - loaded_at_ >= look_interval) rows_changed_ = true;
     }
@@ -136,7 +139,7 @@ Task<void> Consumer::loop() {
 Task<void> Consumer::pause() {
     microseconds delay = outage_delay(*bus_, ++outages_);
     SteadyTime end = bus_->clock.steady() + delay;
-    while (!stopping_ && !bus_->stopping && bus_->clock.steady() < end)
+    while (!ended() && bus_->clock.steady() < end)
         co_await wakeup_.wait(end - bus_->clock.steady());
 }
 

@@ -6,6 +6,7 @@
 #include "events/rabbitmq/link.hpp"
 #include "events/rabbitmq/parked_store.hpp"
 #include "events/rabbitmq/topology.hpp"
+#include "souk/pace.hpp"
 
 #include <cstdint>
 #include <deque>
@@ -79,6 +80,7 @@ private:
     void acknowledge(std::size_t count, std::uint64_t generation);
     void count_hand();
     bool may_take_new() const;
+    bool ended() const { return stopping_ || bus_->stopping; }
     microseconds until_due() const;
 
     std::shared_ptr<BusContext> bus_;
@@ -90,6 +92,7 @@ private:
     const std::uint16_t channel_;
     Lease lease_;
     Wakeup wakeup_;
+    Pace pace_;
     Gauge& unacknowledged_;
     Gauge& lag_;
     Gauge& ready_;

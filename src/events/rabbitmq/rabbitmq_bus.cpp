@@ -33,6 +33,7 @@ BusRules rules_of(const RabbitMqOptions& options) {
     rules.batch = options.batch;
     rules.max_attempts = options.max_attempts;
     rules.poll = options.poll;
+    rules.gather = options.gather;
     rules.retry_base = options.retry_base;
     return rules;
 }

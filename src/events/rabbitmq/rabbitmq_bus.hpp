@@ -33,6 +33,7 @@ struct RabbitMqOptions {
     std::size_t batch = 256;       // events handled in one commit of the consumer; the prefetch
     int max_attempts = 5;          // then dead letter
     milliseconds poll{100};        // of the outbox, besides wake()
+    milliseconds gather{0};        // each loop's `Pace`
     milliseconds retry_base{100};  // doubled with each failure, full jitter
     milliseconds lease{5000};      // of a relay; another process takes over after it
 };

@@ -66,6 +66,7 @@ Relay::Relay(
     , store_(database_, bus_->clock)
     , lease_(database_, bus_->clock, "relay/" + name_, std::move(owner), lease)
     , wakeup_(bus_->executor, bus_->clock)
+    , pace_(wakeup_, bus_->clock, bus_->options.gather, [this] { return ended(); })
     , published_(bus_->metrics.counter(
           "events_published_total", "Events that the broker confirmed", {{"publisher", name_}}
       ))
@@ -93,6 +94,7 @@ void Relay::connected() {
 
 Task<void> Relay::loop() {
     for (;;) {
+        co_await pace_.next();
         if (bus_->stopping) co_return;  // abandoned
         Result<bool> worked = co_await step();
         if (bus_->stopping) co_return;
@@ -131,7 +133,7 @@ Task<void> Relay::pause() {
     microseconds delay = outage_delay(*bus_, ++outages_);
     SteadyTime end = bus_->clock.steady() + delay;
     connected_ = false;
-    while (!bus_->stopping && !stopping_ && !connected_ && bus_->clock.steady() < end)
+    while (!ended() && !connected_ && bus_->clock.steady() < end)
         co_await wakeup_.wait(end - bus_->clock.steady());
 }
 

@@ -7,6 +7,7 @@
 #include "events/rabbitmq/relay_store.hpp"
 #include "events/rabbitmq/stoppable_database.hpp"
 #include "events/rabbitmq/topology.hpp"
+#include "souk/pace.hpp"
 
 #include <memory>
 #include <mutex>
@@ -59,6 +60,7 @@ private:
     Task<Result<void>> prune();
     Outgoing outgoing(const Event& event) const;
     void set_fault(std::string words);
+    bool ended() const { return stopping_ || bus_->stopping; }
 
     std::shared_ptr<BusContext> bus_;
     std::shared_ptr<Link> link_;
@@ -68,6 +70,7 @@ private:
     RelayStore store_;
     Lease lease_;
     Wakeup wakeup_;
+    Pace pace_;
     Counter& published_;
     Gauge& lag_;
     bool stopping_ = false;

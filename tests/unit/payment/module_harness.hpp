@@ -7,6 +7,7 @@
 #include "base/virtual_clock.hpp"
 #include "cache/memory.hpp"
 #include "souk/module.hpp"
+#include "souk/pace.hpp"
 #include "support/result_text.hpp"
 #include "unit/payment/module_store.hpp"
 
@@ -140,14 +141,14 @@ public:
     /// Lets the module work until `done`, and moves the clock by `step` whenever it isn't. Fails
     /// after 30 real seconds.
     template <class Done>
-    void until(Done done, microseconds step = microseconds(0)) {
+    void until(Done done, microseconds step = usual_pace) {
         const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(30);
         while (!done()) {
             if (std::chrono::steady_clock::now() > give_up)
                 throw std::runtime_error("what the test waits for did not come");
             const auto ran = context_->run_one_for(milliseconds(2));
             // Time passes only when there is nothing left to do.
-            if (ran == 0 && step > microseconds(0)) clock.advance(step);
+            if (ran == 0) clock.advance(step);
         }
     }
 
