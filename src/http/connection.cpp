@@ -172,8 +172,9 @@ Task<Connection::Input> Connection::read_head() {
             shrink();
             milliseconds time = idle_time();
             if (time == milliseconds(0)) {
-                if (!has_input()) co_return Input::closed;
-                time = limits().header_timeout;
+                // What is under way is answered first: expire() ends the rest of the wait.
+                if (!has_input() && !is_shared()) co_return Input::closed;
+                if (has_input()) time = limits().header_timeout;
             }
             reading_.set(in(time));
         } else if (first) {
@@ -464,6 +465,7 @@ void Connection::abort() {
     aborted_ = true;
     error_code ignored;
     socket_.close(ignored);
+    if (room_) room_->set();
 }
 
 void serve(std::shared_ptr<Worker> worker, Socket socket, std::string peer, std::string key) {

@@ -101,6 +101,7 @@ void Connection::flush() {
     }
     keeps_on();
     flushing_ = false;
+    if (room_) room_->set();
 }
 
 /// To a peer that is slow to read; write_timeout ends it.

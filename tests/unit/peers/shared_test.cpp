@@ -142,6 +142,62 @@ TEST_CASE("a long answer is not given on a shared connection", "[shared]") {
     CHECK(raw.answer().ends_with("quick"));
 }
 
+TEST_CASE("many long answers at a time do not end a shared connection's requests", "[shared]") {
+    PeerServer server;
+    Raw raw(server.port());
+    std::string all;
+    for (int i = 1; i <= 30; ++i)
+        all += numbered("/api/wide", i);
+    raw.say(all);
+    for (int i = 1; i <= 30; ++i)
+        CHECK(is_of(raw.answer(), i));
+}
+
+TEST_CASE("who reads no answers and leaves holds nothing of the server", "[shared]") {
+    http::ServerOptions options;
+    options.limits.connections = 1;
+    PeerServer server(options);
+    {
+        Raw raw(server.port());
+        std::string all;
+        for (int i = 1; i <= 400; ++i)
+            all += numbered("/api/wide", i);
+        raw.say(all);
+        CHECK(is_of(raw.answer(), 1));
+    }
+    CHECK(eventually([&] {
+        Raw next(server.port());
+        next.say(numbered("/api/quick", 1));
+        return is_of(next.answer(), 1);
+    }));
+}
+
+TEST_CASE(
+    "a request that comes when a server that stops waits for none ends no other", "[shared]"
+) {
+    http::ServerOptions options;
+    options.limits.drain_grace = milliseconds(0);
+    PeerServer server(options);
+    server.seen.hold = true;
+    Raw raw(server.port());
+    raw.say(numbered("/api/held", 1));
+    CHECK(eventually([&] { return server.seen.held == 1; }));
+    auto stopped = std::async(std::launch::async, [&] { server.stop(); });
+    CHECK(eventually([&] {
+        try {
+            Raw late(server.port());
+            return false;
+        } catch (const std::runtime_error&) {
+            return true;
+        }
+    }));
+    raw.say(numbered("/api/quick", 2));
+    CHECK(is_of(raw.answer(), 2));
+    server.seen.hold = false;
+    CHECK(is_of(raw.answer(), 1));
+    stopped.get();
+}
+
 TEST_CASE("a peer must show who it is for each request of a shared connection", "[shared]") {
     PeerServer server;
     Raw raw(server.port());

@@ -103,6 +103,9 @@ http::Routes shop_routes(Seen& seen) {
         remember(seen, context);
         return wait_and_answer(seen, Response(200, "text/plain", "held"));
     }));
+    out.push_back(get("/api/wide", [](const CallContext&, const Request&) {
+        return answer(Response(200, "text/plain", std::string(60'000, 'w')));
+    }));
     out.push_back(get("/api/long", [](const CallContext&, const Request&) {
         return answer(Response(200, "text/plain", std::string(100'000, 'l')));
     }));

@@ -74,7 +74,7 @@ struct Seen {
 
 /// The Api of a module "shop": echo (its arguments), nothing (204), out_of_stock (a typed error),
 /// hold (waits until told); and of the public API what is for staff, a body that streams back, and
-/// for everybody quick, held (as hold) and long (100,000 bytes).
+/// for everybody quick, held (as hold), wide (60,000 bytes) and long (100,000).
 http::Routes shop_routes(Seen& seen);
 
 class PeerServer {
