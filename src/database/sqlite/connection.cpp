@@ -134,7 +134,11 @@ Result<void> Connection::configure(Role role) {
           "SELECT count(*) FROM sqlite_master"})
         if (sqlite3_exec(db_, sql, nullptr, nullptr, nullptr) != SQLITE_OK)
             return sqlite_error(db_, "open");
-    if (role == Role::writer) sqlite3_wal_hook(db_, remember_wal_pages, &wal_pages_);
+    if (role == Role::writer) {
+        sqlite3_wal_hook(db_, remember_wal_pages, &wal_pages_);
+        auto forget = [](void* db) { forget_gathered(static_cast<sqlite3*>(db)); };
+        sqlite3_rollback_hook(db_, forget, db_);
+    }
     return {};
 }
 

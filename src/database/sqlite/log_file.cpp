@@ -30,27 +30,30 @@ sqlite3_file* real(sqlite3_file* file) {
     return reinterpret_cast<sqlite3_file*>(reinterpret_cast<char*>(file) + log_file_size);
 }
 
-/// What cannot be written is dropped: the transaction that it belongs to fails
-/// with the error.
+/// What cannot be written stays: a statement that failed so may be undone alone, and the rest of
+/// its transaction committed, with pages that are gathered here.
 int write_out(sqlite3_file* file) {
     std::vector<char>& gathered = *log_of(file).gathered;
     if (gathered.empty()) return SQLITE_OK;
     sqlite3_file* to = real(file);
     const int size = static_cast<int>(gathered.size());
     const int code = to->pMethods->xWrite(to, gathered.data(), size, log_of(file).begin);
-    gathered.clear();
+    if (code == SQLITE_OK) gathered.clear();
     return code;
 }
 
+/// What is gathered still was never committed.
 int close_log(sqlite3_file* file) {
-    const int written = write_out(file);
-    const int closed = real(file)->pMethods->xClose(real(file));
     delete log_of(file).gathered;
-    return written == SQLITE_OK ? closed : written;
+    return real(file)->pMethods->xClose(real(file));
 }
 
+/// On a full disk a rollback, which reads what came before, must not fail for what it undoes.
 int read_log(sqlite3_file* file, void* to, int size, sqlite3_int64 at) {
-    if (const int code = write_out(file)) return code;
+    const LogFile& log = log_of(file);
+    const auto end = log.begin + static_cast<sqlite3_int64>(log.gathered->size());
+    if (at < end && at + size > log.begin)
+        if (const int code = write_out(file)) return code;
     return real(file)->pMethods->xRead(real(file), to, size, at);
 }
 
@@ -146,6 +149,12 @@ int open_file(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int
 }
 
 }  // namespace
+
+void forget_gathered(sqlite3* database) {
+    sqlite3_file* file = nullptr;
+    sqlite3_file_control(database, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file);
+    if (file != nullptr && file->pMethods == &methods_of_log) log_of(file).gathered->clear();
+}
 
 const char* log_writing_vfs() {
     static const char* const name = []() -> const char* {

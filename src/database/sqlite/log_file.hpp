@@ -5,9 +5,14 @@
 // (`synchronous = FULL`).
 #pragma once
 
+struct sqlite3;
+
 namespace souk::database {
 
 /// The name to open the writer's connection with; null, for SQLite's own way, when SQLite refused.
 const char* log_writing_vfs();
+
+/// After a rollback of `database`: from then on another process may write where that was to go.
+void forget_gathered(sqlite3* database);
 
 }  // namespace souk::database

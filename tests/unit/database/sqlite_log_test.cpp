@@ -1,10 +1,13 @@
 // The writer's log: what is answered lies in the files, whole, whatever was
 // gathered before it.
 #include "base/virtual_clock.hpp"
+#include "souk/failpoint.hpp"
 #include "support/database_fixture.hpp"
 #include "support/result_text.hpp"
 
 #include <catch2/catch.hpp>
+#include <fmt/format.h>
+#include <sqlite3.h>
 
 namespace souk::test {
 namespace {
@@ -29,6 +32,16 @@ Task<Result<void>> insert_many(Transaction& tx, std::int64_t from, std::int64_t 
     co_return Result<void>();
 }
 
+/// Nothing is read again after the last page went to the log.
+Task<Result<void>> append(Transaction& tx) {
+    for (std::int64_t i = 300'000; i < 300'900; ++i) {
+        Params params = bind(i, std::string(3000, 'z'));
+        auto inserted = co_await tx.execute(insert, std::move(params));
+        if (!inserted) co_return inserted.error();
+    }
+    co_return Result<void>();
+}
+
 Result<void> write(Database& database, std::int64_t from, std::int64_t rows, bool keep = true) {
     TransactionBody body = [=](Transaction& tx) { return insert_many(tx, from, rows, keep); };
     return run_task(database.transact(std::move(body), Deadline::never()));
@@ -50,7 +63,41 @@ std::int64_t things_in_copy(const std::filesystem::path& file) {
     return things(**opened);
 }
 
+/// Another process with the file open for writing, as a successor has at a takeover.
+class Other {
+public:
+    explicit Other(const std::filesystem::path& file) {
+        REQUIRE(sqlite3_open(file.c_str(), &db_) == SQLITE_OK);
+        say("PRAGMA wal_autocheckpoint = 0");
+    }
+    ~Other() { sqlite3_close(db_); }
+    Other(const Other&) = delete;
+    void say(const std::string& sql) {
+        REQUIRE(sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK);
+    }
+
+private:
+    sqlite3* db_ = nullptr;
+};
+
 }  // namespace
+
+TEST_CASE("sqlite log: what was undone is not written over what another process commits then") {
+    SqliteFixture world({schema});
+    REQUIRE(write(world.database(), 0, 10));
+    world.reopen();  // the log is empty: what a rollback reads again lies in the file
+    Other other(world.file());
+    failpoint::arm("sqlite.before_commit", "error");
+    CHECK_FALSE(run_task(world.database().transact(append, Deadline::never())));
+    failpoint::arm("sqlite.before_commit", "off");
+    for (int i = 0; i < 1000; ++i)
+        other.say(fmt::format("INSERT INTO things VALUES ({}, printf('%.3000c', 'y'))", 200'000 + i)
+        );
+    CHECK(things_in_copy(world.file()) == 1010);
+    CHECK(things(world.database()) == 1010);
+    REQUIRE(write(world.database(), 5000, 1));
+    CHECK(things_in_copy(world.file()) == 1011);
+}
 
 TEST_CASE("sqlite log: what is answered is in the files") {
     SqliteFixture world({schema});
