@@ -12,7 +12,7 @@ Expiries::Entry::Entry(Expiries& expiries, SteadyTime at, std::function<void()> 
     , at_(at)
     , end_(std::move(end)) {
     expiries.entries_.push_back(this);
-    if (expiries.stopping_) end();
+    if (expiries.stopping_) this->end();  // the parameter is empty now
     if (at < expiries.awake_at_) expiries.wakeup_.notify();
 }
 
