@@ -132,11 +132,12 @@ bool SharedConnection::serves() const {
 }
 
 bool SharedConnection::takes_more() const {
-    return serves() && asked_.size() < most_asked;
+    return serves() && !is_full();
 }
 
 bool SharedConnection::is_full() const {
-    return serves() && asked_.size() >= most_asked;
+    // What was given up before it left takes room, too.
+    return serves() && (asked_.size() >= most_asked || out_.size() >= kept_output);
 }
 
 void SharedConnection::retire() {

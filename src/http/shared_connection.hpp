@@ -69,7 +69,7 @@ public:
     );
     /// Whether another request may be put on it.
     bool takes_more() const;
-    /// Whether it does not only because so many are under way.
+    /// Whether it does not only because so many are under way, or so much has not left yet.
     bool is_full() const;
     bool is_open() const { return socket_.is_open(); }
     /// Takes no more; closes when nothing is under way.

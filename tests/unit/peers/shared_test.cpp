@@ -1,6 +1,7 @@
 // Requests that share a connection: the listener's part by a socket, the pool's part with upstreams
 // that do as they are told.
 #include "forward_support.hpp"
+#include "http/shared_connection.hpp"
 
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
@@ -434,4 +435,34 @@ TEST_CASE("a stop ends what is under way on shared connections", "[shared]") {
         CHECK(eventually([&] { return silent == 1; }));
     }
     CHECK(eventually([&] { return upstream.over == 2; }));
+}
+
+namespace {
+
+/// How many requests it takes that are given up before they leave; 1,000 at most.
+Task<int> give_up_many(Executor executor, std::uint16_t port) {
+    auto connection = std::make_shared<http::SharedConnection>(executor);
+    const asio::ip::tcp::endpoint to(asio::ip::address_v4::loopback(), port);
+    auto connected = co_await connection->connect(to, nullptr, "");
+    if (!connected) co_return -1;
+    http::Headers headers;
+    headers.add("Cookie", std::string(4000, 'c'));
+    int taken = 0;
+    while (taken < 1'000 && connection->takes_more()) {
+        http::SharedConnection::Asked asked(connection, "/thing", "x", headers, "");
+        ++taken;
+    }
+    if (!connection->is_full()) taken = -2;
+    connection->close();
+    co_return taken;
+}
+
+}  // namespace
+
+TEST_CASE("what was given up before it left takes room on a shared connection", "[shared]") {
+    Upstream upstream([](Talk& talk) { talk.rest(); });
+    Loop loop;
+    const int taken = start(loop.executor(), give_up_many(loop.executor(), upstream.port())).get();
+    CHECK(taken > 0);
+    CHECK(taken < 32);
 }

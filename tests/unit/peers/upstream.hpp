@@ -105,6 +105,7 @@ public:
     Upstream(const Upstream&) = delete;
 
     std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
+    std::uint16_t port() const { return port_; }
     std::atomic<int> connections = 0;
     std::atomic<int> over = 0;  // connections whose script has ended
 
