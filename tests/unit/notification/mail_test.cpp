@@ -105,7 +105,7 @@ public:
     ) {
         return deliver(told(type, order_id, user_id));
     }
-    void until_count(const std::string& status, int wanted, microseconds step = {}) {
+    void until_count(const std::string& status, int wanted, microseconds step = usual_pace) {
         const auto query = fmt::format("SELECT COUNT(*) FROM mails WHERE status = '{}'", status);
         until([&] { return number(query) == wanted; }, step);
     }
